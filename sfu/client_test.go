@@ -1,0 +1,405 @@
+package sfu
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+
+	"diemcau/sfu/transport"
+)
+
+const waitFor = 10 * time.Second
+
+// freePort finds a port that is free for TCP and UDP.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		_ = l.Close()
+		if err == nil {
+			_ = u.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func newTestNode(t *testing.T) *Node {
+	t.Helper()
+	n, err := NewNode(Config{
+		UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
+		Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), waitFor)
+		defer cancel()
+		require.NoError(t, n.Close(ctx))
+	})
+	return n
+}
+
+// testClient is a LiveKit client of a session and Pion peer connections.
+type testClient struct {
+	t      *testing.T
+	s      *Session
+	single bool
+	pub    *webrtc.PeerConnection
+	sub    *webrtc.PeerConnection
+	join   *livekit.JoinResponse
+
+	mu        sync.Mutex
+	changed   *sync.Cond
+	seen      []*livekit.SignalResponse
+	over      bool
+	early     []*livekit.SignalRequest
+	media     map[string][]*rtp.Packet // by track sid
+	data      []*livekit.DataPacket
+	channels  map[string]*webrtc.DataChannel
+	receivers map[string]*webrtc.TrackRemote
+	mids      map[string]string
+}
+
+type joinOption func(*livekit.StartSession, *auth.ClaimGrants)
+
+func withGrant(f func(*auth.VideoGrant)) joinOption {
+	return func(_ *livekit.StartSession, g *auth.ClaimGrants) { f(g.Video) }
+}
+
+func startSession(room, identity string, single bool, opts ...joinOption) *livekit.StartSession {
+	yes := true
+	grants := &auth.ClaimGrants{Identity: identity, Name: strings.ToUpper(identity), Video: &auth.VideoGrant{
+		RoomJoin: true, Room: room, CanUpdateOwnMetadata: &yes,
+	}}
+	start := &livekit.StartSession{
+		RoomName: room, Identity: identity, Name: grants.Name, AutoSubscribe: true,
+		UseSinglePeerConnection: single, Client: &livekit.ClientInfo{Protocol: 16},
+	}
+	for _, o := range opts {
+		o(start, grants)
+	}
+	body, _ := json.Marshal(grants)
+	start.GrantsJson = string(body)
+	return start
+}
+
+func connect(t *testing.T, n *Node, room, identity string, single bool, opts ...joinOption) *testClient {
+	t.Helper()
+	c := &testClient{
+		t: t, single: single, media: make(map[string][]*rtp.Packet),
+		channels: make(map[string]*webrtc.DataChannel), receivers: make(map[string]*webrtc.TrackRemote),
+		mids: make(map[string]string),
+	}
+	c.changed = sync.NewCond(&c.mu)
+	c.pub = c.newPC(livekit.SignalTarget_PUBLISHER)
+	c.sub = c.pub
+	if !single {
+		c.sub = c.newPC(livekit.SignalTarget_SUBSCRIBER)
+	}
+	start := startSession(room, identity, single, opts...)
+	for _, label := range []string{transport.Reliable, transport.Lossy} {
+		dc, err := c.pub.CreateDataChannel(label, nil)
+		require.NoError(t, err)
+		c.watch(dc)
+	}
+	if single {
+		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+			_, err := c.pub.AddTransceiverFromKind(kind,
+				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+			require.NoError(t, err)
+		}
+		offer, err := c.pub.CreateOffer(nil)
+		require.NoError(t, err)
+		require.NoError(t, c.pub.SetLocalDescription(offer))
+		start.PublisherOffer = &livekit.SessionDescription{Type: "offer", Sdp: offer.SDP, Id: 1}
+	}
+	s, err := n.Open(t.Context(), start)
+	require.NoError(t, err)
+	c.mu.Lock()
+	c.s = s
+	for _, m := range c.early {
+		require.NoError(t, s.Send(m))
+	}
+	c.mu.Unlock()
+	go c.read(s)
+	c.join = c.await("join", func(m *livekit.SignalResponse) bool { return m.GetJoin() != nil }).GetJoin()
+	t.Cleanup(c.close)
+	return c
+}
+
+func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
+	var e webrtc.SettingEngine
+	e.SetIncludeLoopbackCandidate(true)
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(e)).NewPeerConnection(webrtc.Configuration{})
+	require.NoError(c.t, err)
+	pc.OnICECandidate(func(cand *webrtc.ICECandidate) {
+		if cand == nil {
+			return
+		}
+		body, _ := json.Marshal(cand.ToJSON())
+		m := &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{
+			Trickle: &livekit.TrickleRequest{CandidateInit: string(body), Target: target}}}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.s == nil {
+			c.early = append(c.early, m)
+		} else {
+			_ = c.s.Send(m)
+		}
+	})
+	pc.OnDataChannel(c.watch)
+	pc.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		_, sid, _ := strings.Cut(remote.StreamID(), "|")
+		c.mu.Lock()
+		c.receivers[sid] = remote
+		c.changed.Broadcast()
+		c.mu.Unlock()
+		for {
+			p, _, err := remote.ReadRTP()
+			if err != nil {
+				return
+			}
+			c.mu.Lock()
+			c.media[sid] = append(c.media[sid], p)
+			c.changed.Broadcast()
+			c.mu.Unlock()
+		}
+	})
+	return pc
+}
+
+func (c *testClient) watch(dc *webrtc.DataChannel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.channels[dc.Label()] = dc
+	dc.OnMessage(func(m webrtc.DataChannelMessage) {
+		pkt, err := decodeData(m.Data)
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.data = append(c.data, pkt)
+		c.changed.Broadcast()
+		c.mu.Unlock()
+	})
+}
+
+func (c *testClient) close() {
+	c.s.Close()
+	_ = c.pub.Close()
+	_ = c.sub.Close()
+}
+
+// read answers negotiation and records everything.
+func (c *testClient) read(s *Session) {
+	early := make(map[*webrtc.PeerConnection][]webrtc.ICECandidateInit)
+	flush := func(pc *webrtc.PeerConnection) {
+		for pc.RemoteDescription() != nil && len(early[pc]) > 0 {
+			_ = pc.AddICECandidate(early[pc][0])
+			early[pc] = early[pc][1:]
+		}
+	}
+	for m := range s.Responses() {
+		switch m := m.Message.(type) {
+		case *livekit.SignalResponse_Offer:
+			c.answer(s, m.Offer)
+			flush(c.sub)
+		case *livekit.SignalResponse_Answer:
+			_ = c.pub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: m.Answer.Sdp})
+			flush(c.pub)
+		case *livekit.SignalResponse_Trickle:
+			var cand webrtc.ICECandidateInit
+			_ = json.Unmarshal([]byte(m.Trickle.CandidateInit), &cand)
+			pc := c.pub
+			if m.Trickle.Target == livekit.SignalTarget_SUBSCRIBER {
+				pc = c.sub
+			}
+			early[pc] = append(early[pc], cand)
+			flush(pc)
+		case *livekit.SignalResponse_MediaSectionsRequirement:
+			c.addSections(m.MediaSectionsRequirement)
+		}
+		c.mu.Lock()
+		c.seen = append(c.seen, m)
+		c.changed.Broadcast()
+		c.mu.Unlock()
+	}
+	c.mu.Lock()
+	c.over = true
+	c.changed.Broadcast()
+	c.mu.Unlock()
+}
+
+func (c *testClient) answer(s *Session, offer *livekit.SessionDescription) {
+	if c.sub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer.Sdp}) != nil {
+		return
+	}
+	answer, err := c.sub.CreateAnswer(nil)
+	if err != nil || c.sub.SetLocalDescription(answer) != nil {
+		return
+	}
+	_ = s.Send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Answer{
+		Answer: &livekit.SessionDescription{Type: "answer", Sdp: answer.SDP, Id: offer.Id}}})
+}
+
+func (c *testClient) addSections(m *livekit.MediaSectionsRequirement) {
+	for kind, n := range map[webrtc.RTPCodecType]uint32{
+		webrtc.RTPCodecTypeAudio: m.NumAudios, webrtc.RTPCodecTypeVideo: m.NumVideos,
+	} {
+		for range n {
+			_, _ = c.pub.AddTransceiverFromKind(kind,
+				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+		}
+	}
+	c.offer(nil)
+}
+
+// negotiate offers once the last negotiation is over, and waits for the answer.
+func (c *testClient) negotiate() {
+	c.t.Helper()
+	stable := func() bool { return c.pub.SignalingState() == webrtc.SignalingStateStable }
+	c.until("stable signalling", stable)
+	c.offer(nil)
+	c.until("the answer", stable)
+}
+
+func (c *testClient) offer(opts *webrtc.OfferOptions) {
+	offer, err := c.pub.CreateOffer(opts)
+	if err != nil || c.pub.SetLocalDescription(offer) != nil {
+		return
+	}
+	c.mu.Lock()
+	s := c.s
+	c.mu.Unlock()
+	_ = s.Send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{
+		Offer: &livekit.SessionDescription{Type: "offer", Sdp: offer.SDP, Id: 2}}})
+}
+
+// until waits for a condition over what was recorded.
+func (c *testClient) until(what string, cond func() bool) {
+	c.t.Helper()
+	timer := time.AfterFunc(waitFor, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer timer.Stop()
+	deadline := time.Now().Add(waitFor)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !cond() {
+		if time.Now().After(deadline) {
+			require.FailNow(c.t, "waited in vain", "for %s", what)
+		}
+		c.changed.Wait()
+	}
+}
+
+// await waits for a response, recorded or still to come.
+func (c *testClient) await(what string, match func(*livekit.SignalResponse) bool) (found *livekit.SignalResponse) {
+	c.t.Helper()
+	c.until(what, func() bool {
+		for _, m := range c.seen {
+			if match(m) {
+				found = m
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (c *testClient) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = nil
+}
+
+func (c *testClient) send(m *livekit.SignalRequest) {
+	c.t.Helper()
+	require.NoError(c.t, c.s.Send(m))
+}
+
+// addTrack announces a track and returns its sid.
+func (c *testClient) addTrack(req *livekit.AddTrackRequest) string {
+	c.t.Helper()
+	c.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: req}})
+	m := c.await("track_published", func(m *livekit.SignalResponse) bool { return m.GetTrackPublished().GetCid() == req.Cid })
+	return m.GetTrackPublished().Track.Sid
+}
+
+// simulcast publishes one VP8 camera with three layers; layer i sends pictures
+// of width 320<<i.
+func (c *testClient) simulcast() (sid string, layers [3]*vp8Layer) {
+	c.t.Helper()
+	sid = c.addTrack(&livekit.AddTrackRequest{
+		Cid: "camera", Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 1280, Height: 720,
+		Layers: []*livekit.VideoLayer{
+			{Quality: livekit.VideoQuality_LOW, Width: 320, Height: 180},
+			{Quality: livekit.VideoQuality_MEDIUM, Width: 640, Height: 360},
+			{Quality: livekit.VideoQuality_HIGH, Width: 1280, Height: 720},
+		},
+	})
+	var sender *webrtc.RTPSender
+	for i, rid := range []string{"q", "h", "f"} {
+		track, err := webrtc.NewTrackLocalStaticRTP(
+			webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "camera", "s",
+			webrtc.WithRTPStreamID(rid))
+		require.NoError(c.t, err)
+		if i == 0 {
+			tr, err := c.pub.AddTransceiverFromTrack(track,
+				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+			require.NoError(c.t, err)
+			sender = tr.Sender()
+		} else {
+			require.NoError(c.t, sender.AddEncoding(track))
+		}
+		layers[i] = &vp8Layer{track: track, rid: rid, width: 320 << i, seq: uint16(1000 * i), ts: uint32(i) << 30} //nolint:gosec // three layers
+	}
+	go func() { // key-frame requests make the next frame a key frame
+		for {
+			pkts, _, err := sender.ReadRTCP()
+			if err != nil {
+				return
+			}
+			_ = pkts
+			for _, l := range layers {
+				l.wantKey.Store(true)
+			}
+		}
+	}()
+	c.negotiate()
+	for _, tr := range c.pub.GetTransceivers() {
+		if tr.Sender() == sender {
+			for _, l := range layers {
+				l.mid = tr.Mid()
+				for _, e := range sender.GetParameters().HeaderExtensions {
+					switch e.URI {
+					case sdp.SDESMidURI:
+						l.midID = uint8(e.ID) //nolint:gosec // 1 to 255
+					case sdp.SDESRTPStreamIDURI:
+						l.ridID = uint8(e.ID) //nolint:gosec // 1 to 255
+					}
+				}
+			}
+		}
+	}
+	return sid, layers
+}

@@ -1,0 +1,311 @@
+// Package downtrack is one subscriber's stream of one published track: it picks
+// the layer, rewrites headers so that the subscriber sees one continuous
+// stream, answers NACKs and reports as sender.
+package downtrack
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/codec"
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/seqmap"
+	"diemcau/sfu/uptrack"
+)
+
+// MaxLayers is how many simulcast layers a track may have: q, h, f.
+const MaxLayers = 3
+
+// None as a layer means that nothing is forwarded.
+const None = -1
+
+const (
+	reportEvery = 2 * time.Second
+	maxPacket   = 1500
+)
+
+// Config describes a stream to a subscriber.
+type Config struct {
+	TrackID  string // the track's sid; the id in msid
+	StreamID string // the stream id in msid
+	Codec    webrtc.RTPCodecCapability
+	Kind     webrtc.RTPCodecType
+	// WriteRTCP sends sender reports to the subscriber.
+	WriteRTCP func([]rtcp.Packet) error
+	// Bound is called once, from another goroutine, when media may flow.
+	Bound func()
+	Log   *slog.Logger
+}
+
+// Stats are the receiver's reports about this stream (RFC 3550 section 6.4.1).
+type Stats struct {
+	Lost     uint8         // fraction lost, of 256, in the last interval
+	RTT      time.Duration // 0 before the first report
+	At       time.Time
+	Sent     uint64 // packets
+	Resent   uint64
+	KeyAsked uint64 // key-frame requests of the subscriber
+}
+
+// DownTrack implements webrtc.TrackLocal and fanout.Member. What its worker
+// owns is touched on the worker's goroutine only; others send commands.
+type DownTrack struct {
+	cfg    Config
+	worker *fanout.Worker
+	mime   string
+
+	closed atomic.Bool
+	rtt    atomic.Int64 // nanoseconds
+	lost   atomic.Uint32
+	lostAt atomic.Int64
+	sent   atomic.Uint64
+	resent atomic.Uint64
+	asked  atomic.Uint64
+	wg     sync.WaitGroup
+
+	out      output
+	layers   [MaxLayers]*uptrack.Layer // nil while the publisher does not send it
+	attached [MaxLayers]bool
+	wanted   int // what the subscriber asked for; None: paused
+	target   int // what is being switched to, or is current
+	current  int // what is forwarded
+	seq      seqmap.Map
+	munger   codec.VP8Munger
+	clock    timeline
+	history  history
+	retryBuf [maxPacket]byte
+	rtxBuf   [maxPacket]byte
+
+	// Reports.
+	packets    uint32
+	octets     uint32
+	lastReport time.Time
+	reports    reportLog
+}
+
+// output is what Bind learned about the negotiated stream.
+type output struct {
+	ready   bool
+	egress  fanout.Egress
+	ssrc    uint32
+	pt      uint8
+	rtxSSRC uint32
+	rtxPT   uint8
+	rtxSeq  uint16
+	header  rtp.Header
+}
+
+// New makes a stream that begins to flow once it is bound and has a layer.
+// wanted is the first layer to send.
+func New(cfg Config, worker *fanout.Worker, wanted int) *DownTrack {
+	d := &DownTrack{
+		cfg: cfg, worker: worker, mime: strings.ToLower(cfg.Codec.MimeType),
+		wanted: wanted, target: None, current: None,
+	}
+	d.clock.rate = cfg.Codec.ClockRate
+	if cfg.Kind == webrtc.RTPCodecTypeVideo {
+		d.history = newHistory(1024)
+	} else {
+		d.history = newHistory(128)
+	}
+	worker.Do(func() { worker.Add(d) })
+	return d
+}
+
+// Wait returns when the report reader has ended, which it does when the sender
+// is stopped.
+func (d *DownTrack) Wait() { d.wg.Wait() }
+
+// Close stops the stream without waiting.
+func (d *DownTrack) Close() {
+	if d.closed.Swap(true) {
+		return
+	}
+	d.worker.Do(func() {
+		for i := range d.layers {
+			d.detach(i)
+		}
+		d.worker.Remove(d)
+	})
+}
+
+// SetLayer makes known that layer i (0 the lowest) is received as l, or ended
+// (nil).
+func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
+	d.worker.Do(func() {
+		if d.closed.Load() {
+			return
+		}
+		d.detach(i)
+		if d.current == i {
+			d.current = None
+		}
+		if d.target == i {
+			d.target = None
+		}
+		if d.layers[i] != nil {
+			clear(d.history) // its packets cannot be had any more
+		}
+		d.layers[i] = l
+		d.choose(time.Now())
+	})
+}
+
+// SetWanted asks for layer i, or None for a pause.
+func (d *DownTrack) SetWanted(i int) {
+	d.worker.Do(func() {
+		if !d.closed.Load() && d.wanted != i {
+			d.wanted = i
+			d.choose(time.Now())
+		}
+	})
+}
+
+// Stats reads the counters.
+func (d *DownTrack) Stats() Stats {
+	return Stats{
+		Lost: uint8(d.lost.Load()), RTT: time.Duration(d.rtt.Load()), At: time.Unix(0, d.lostAt.Load()), //nolint:gosec // stored from a uint8
+		Sent: d.sent.Load(), Resent: d.resent.Load(), KeyAsked: d.asked.Load(),
+	}
+}
+
+// The following five methods make it a webrtc.TrackLocal.
+
+// ID is the track's sid.
+func (d *DownTrack) ID() string { return d.cfg.TrackID }
+
+// RID is empty: subscribers get one layer.
+func (d *DownTrack) RID() string { return "" }
+
+// StreamID is the stream id in msid.
+func (d *DownTrack) StreamID() string { return d.cfg.StreamID }
+
+// Kind is audio or video.
+func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
+
+// Bind takes the negotiated SSRCs and payload types; media may flow from now on.
+func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	params, ok := matchCodec(d.cfg.Codec, ctx.CodecParameters())
+	if !ok {
+		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
+	}
+	out := output{
+		ready: true, egress: writer{ctx.WriteStream(), d.cfg.WriteRTCP},
+		ssrc: uint32(ctx.SSRC()), pt: uint8(params.PayloadType),
+	}
+	if rtx, ok := rtxFor(params.PayloadType, ctx.CodecParameters()); ok && ctx.SSRCRetransmission() != 0 {
+		out.rtxSSRC, out.rtxPT = uint32(ctx.SSRCRetransmission()), rtx
+	}
+	d.wg.Add(1)
+	go d.readReports(ctx.RTCPReader())
+	d.worker.Do(func() {
+		d.out = out
+		d.choose(time.Now())
+	})
+	if d.cfg.Bound != nil {
+		d.cfg.Bound()
+	}
+	return params, nil
+}
+
+// Unbind stops writing.
+func (d *DownTrack) Unbind(webrtc.TrackLocalContext) error {
+	d.worker.Do(func() { d.out.ready = false })
+	return nil
+}
+
+// writer is the egress through Pion's own sealing.
+type writer struct {
+	stream webrtc.TrackLocalWriter
+	rtcp   func([]rtcp.Packet) error
+}
+
+func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
+	_, err := w.stream.WriteRTP(h, payload)
+	return err
+}
+
+func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
+
+// matchCodec finds the negotiated format to send a codec in. H.264 must agree
+// in packetization mode and, where possible, in profile (RFC 6184 section 8.1).
+func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters) (webrtc.RTPCodecParameters, bool) {
+	best, score := -1, 0
+	for i, c := range have {
+		if !strings.EqualFold(c.MimeType, want.MimeType) {
+			continue
+		}
+		s := 1
+		if strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) {
+			if fmtp(c.SDPFmtpLine, "packetization-mode") == fmtp(want.SDPFmtpLine, "packetization-mode") {
+				s += 2
+			}
+			if p, q := fmtp(c.SDPFmtpLine, "profile-level-id"), fmtp(want.SDPFmtpLine, "profile-level-id"); len(p) == 6 && len(q) == 6 && strings.EqualFold(p[:2], q[:2]) {
+				s++
+			}
+		}
+		if s > score {
+			best, score = i, s
+		}
+	}
+	if best < 0 {
+		return webrtc.RTPCodecParameters{}, false
+	}
+	return have[best], true
+}
+
+// rtxFor finds the RTX format that repairs pt (RFC 4588 section 8.1).
+func rtxFor(pt webrtc.PayloadType, have []webrtc.RTPCodecParameters) (uint8, bool) {
+	i := slices.IndexFunc(have, func(c webrtc.RTPCodecParameters) bool {
+		return strings.EqualFold(c.MimeType, webrtc.MimeTypeRTX) &&
+			fmtp(c.SDPFmtpLine, "apt") == fmt.Sprint(uint8(pt))
+	})
+	if i < 0 {
+		return 0, false
+	}
+	return uint8(have[i].PayloadType), true
+}
+
+// fmtp reads one parameter of a format's fmtp line; "" if it is absent, which
+// for packetization-mode means 0.
+func fmtp(line, key string) string {
+	for part := range strings.SplitSeq(line, ";") {
+		if k, v, ok := strings.Cut(strings.TrimSpace(part), "="); ok && strings.EqualFold(k, key) {
+			return v
+		}
+	}
+	if key == "packetization-mode" {
+		return "0"
+	}
+	return ""
+}
+
+// readReports reads the subscriber's RTCP until the sender stops.
+func (d *DownTrack) readReports(r interceptor.RTCPReader) {
+	defer d.wg.Done()
+	buf := make([]byte, maxPacket)
+	for {
+		n, _, err := r.Read(buf, interceptor.Attributes{})
+		if err != nil {
+			return
+		}
+		pkts, err := rtcp.Unmarshal(buf[:n])
+		if err != nil {
+			d.cfg.Log.Debug("RTCP of a subscriber does not parse", "track", d.cfg.TrackID, "err", err)
+			continue
+		}
+		for _, p := range pkts {
+			d.feedback(p, time.Now())
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package downtrack
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"diemcau/sfu/codec"
+)
+
+const (
+	ntpEpoch      = 2208988800 // seconds from 1900 to 1970
+	defaultRTT    = 100 * time.Millisecond
+	maxNackedOnce = 64 // packets resent for one NACK message
+)
+
+// sentPacket is how a packet was sent, so that it can be sent again alike.
+type sentPacket struct {
+	ts       uint32
+	out, src uint16
+	pic      uint16
+	layer    int8
+	marker   bool
+	used     bool
+	tl0      uint8
+	keyIdx   uint8
+	resentAt int64 // unix nanoseconds
+}
+
+// history is a ring by outgoing sequence number.
+type history []sentPacket
+
+func newHistory(n int) history { return make(history, n) }
+
+func (h history) put(e sentPacket) {
+	e.used = true
+	h[int(e.out)%len(h)] = e
+}
+
+func (h history) get(out uint16) *sentPacket {
+	e := &h[int(out)%len(h)]
+	if !e.used || e.out != out {
+		return nil
+	}
+	return e
+}
+
+// feedback handles one RTCP packet of the subscriber; it runs on the report
+// reader's goroutine and passes what concerns packets to the worker.
+func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
+	switch p := p.(type) {
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+		d.asked.Add(1)
+		d.worker.Do(func() {
+			if d.current != None && d.layers[d.current] != nil {
+				d.layers[d.current].RequestKeyFrame()
+			}
+		})
+	case *rtcp.TransportLayerNack:
+		d.worker.Do(func() { d.resend(p.Nacks, now) })
+	case *rtcp.ReceiverReport:
+		d.received(p.Reports, now)
+	case *rtcp.SenderReport:
+		d.received(p.Reports, now)
+	}
+}
+
+func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
+	for _, r := range reports {
+		d.worker.Do(func() {
+			if r.SSRC != d.out.ssrc {
+				return
+			}
+			d.lost.Store(uint32(r.FractionLost))
+			d.lostAt.Store(now.UnixNano())
+			if at, ok := d.reports.at(r.LastSenderReport); ok {
+				// RTT, RFC 3550 section 6.4.1: now - LSR - DLSR.
+				rtt := now.Sub(at) - time.Duration(r.Delay)*time.Second/65536
+				d.rtt.Store(int64(max(rtt, time.Millisecond)))
+			}
+		})
+	}
+}
+
+// resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it
+// was negotiated. A packet already resent within the round-trip time is left
+// out: the copy may still be on its way.
+func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
+	if !d.out.ready {
+		return
+	}
+	rtt := time.Duration(d.rtt.Load())
+	if rtt == 0 {
+		rtt = defaultRTT
+	}
+	budget := maxNackedOnce
+	for _, pair := range pairs {
+		for _, out := range pair.PacketList() {
+			e := d.history.get(out)
+			if e == nil || now.UnixNano()-e.resentAt < int64(rtt) {
+				continue
+			}
+			if budget--; budget < 0 {
+				return
+			}
+			if d.resendOne(*e) {
+				e.resentAt = now.UnixNano()
+				d.resent.Add(1)
+			}
+		}
+	}
+}
+
+func (d *DownTrack) resendOne(e sentPacket) bool {
+	layer := d.layers[e.layer]
+	if layer == nil {
+		return false
+	}
+	n := layer.Get(e.src, d.retryBuf[:])
+	start, end, ok := codec.PayloadRange(d.retryBuf[:n])
+	if !ok || start == end {
+		return false
+	}
+	payload := d.retryBuf[start:end]
+	vp8, isVP8 := codec.VP8{}, false
+	if d.mime == codec.MimeVP8 {
+		var err error
+		vp8, err = codec.ParseVP8(payload)
+		isVP8 = err == nil
+	}
+	if d.out.rtxSSRC == 0 || len(payload)+2 > len(d.rtxBuf) {
+		return d.write(e, payload, vp8, isVP8)
+	}
+	if isVP8 {
+		vp8.Rewrite(payload, payload, e.pic, e.tl0, e.keyIdx)
+	}
+	// RFC 4588 section 4: the original sequence number, then the payload.
+	binary.BigEndian.PutUint16(d.rtxBuf[:], e.out)
+	copy(d.rtxBuf[2:], payload)
+	h := &d.out.header
+	*h = rtp.Header{
+		Version: 2, Marker: e.marker, PayloadType: d.out.rtxPT,
+		SequenceNumber: d.out.rtxSeq, Timestamp: e.ts, SSRC: d.out.rtxSSRC,
+	}
+	d.out.rtxSeq++
+	return d.out.egress.WriteRTP(h, d.rtxBuf[:2+len(payload)]) == nil
+}
+
+// reportLog remembers when the last sender reports left, by the middle 32 bits
+// of their NTP time, which receivers send back.
+type reportLog struct {
+	sent [8]struct {
+		mid uint32
+		at  time.Time
+	}
+	next int
+}
+
+func (l *reportLog) add(ntp uint64, at time.Time) {
+	l.sent[l.next].mid, l.sent[l.next].at = uint32(ntp>>16), at //nolint:gosec // the middle 32 bits
+	l.next = (l.next + 1) % len(l.sent)
+}
+
+func (l *reportLog) at(mid uint32) (time.Time, bool) {
+	for _, s := range l.sent {
+		if mid != 0 && s.mid == mid {
+			return s.at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// report sends a sender report. Where the publisher reported, its clock is
+// kept, so that sound and picture of one publisher stay in step at the
+// subscriber; else ours stands in.
+func (d *DownTrack) report(now time.Time) {
+	sr := rtcp.SenderReport{SSRC: d.out.ssrc, PacketCount: d.packets, OctetCount: d.octets}
+	if base := d.layers[d.current].Report(); base != nil {
+		d.clock.rebase(base)
+		since := now.Sub(base.Arrival)
+		sr.NTPTime = base.NTP + ntpDuration(since)
+		sr.RTPTime = base.RTP + d.clock.offset + d.clock.ticks(since)
+	} else {
+		sr.NTPTime = ntpTime(now)
+		sr.RTPTime = d.clock.last + d.clock.ticks(now.Sub(d.clock.lastAt))
+	}
+	d.reports.add(sr.NTPTime, now)
+	if err := d.out.egress.WriteRTCP([]rtcp.Packet{&sr}); err != nil {
+		d.cfg.Log.Debug("sender report", "track", d.cfg.TrackID, "err", err)
+	}
+}
+
+// ntpTime is t as 32.32 fixed-point seconds since 1900 (RFC 5905 section 6).
+func ntpTime(t time.Time) uint64 {
+	return ntpDuration(time.Duration(t.UnixNano())) + ntpEpoch<<32
+}
+
+// ntpDuration is d, not negative, as 32.32 fixed-point seconds.
+func ntpDuration(d time.Duration) uint64 {
+	sec, frac := uint64(d/time.Second), uint64(d%time.Second) //nolint:gosec // d is not negative
+	return sec<<32 + frac<<32/uint64(time.Second)
+}

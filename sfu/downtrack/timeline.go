@@ -1,0 +1,72 @@
+package downtrack
+
+import (
+	"time"
+
+	"diemcau/sfu/uptrack"
+)
+
+// timeline maps the time stamps of whichever layer is forwarded to the one
+// time line of the subscriber. Layers of a track have unrelated time stamps;
+// their sender reports (RFC 3550 section 6.4.1) tie each to the publisher's
+// clock, and before those are there, arrival times have to do.
+type timeline struct {
+	rate   uint32 // Hz
+	offset uint32 // out = in + offset
+	used   bool
+
+	last    uint32 // newest time stamp sent
+	lastAt  time.Time
+	base    *uptrack.Report // of the layer that offset belongs to
+	baseOff uint32
+}
+
+// join sets the offset for a new source whose first packet has time stamp ts.
+func (t *timeline) join(ts uint32, sr *uptrack.Report, now time.Time) {
+	defer func() { t.base, t.baseOff = sr, t.offset }()
+	if !t.used {
+		return
+	}
+	elapsed := now.Sub(t.lastAt)
+	byArrival := t.last + t.ticks(elapsed)
+	want := byArrival
+	if sr != nil && t.base != nil {
+		// The time stamp, at the publisher's clock, in the old layer's line.
+		delta := int64(sr.NTP-t.base.NTP) * int64(t.rate) >> 32
+		byReport := ts - sr.RTP + uint32(delta) + t.base.RTP + t.baseOff        //nolint:gosec // modular arithmetic
+		if diff := int32(byReport - byArrival); abs32(diff) < int32(t.rate/2) { //nolint:gosec // modular arithmetic
+			want = byReport
+		}
+	}
+	// Never at or before what was sent: that would be the same frame again.
+	if least := t.last + t.rate/100; int32(want-least) < 0 { //nolint:gosec // modular arithmetic
+		want = least
+	}
+	t.offset = want - ts
+}
+
+// rebase keeps the newest report of the current layer for the next join.
+func (t *timeline) rebase(sr *uptrack.Report) {
+	if sr != nil {
+		t.base, t.baseOff = sr, t.offset
+	}
+}
+
+func (t *timeline) apply(ts uint32, now time.Time) uint32 {
+	out := ts + t.offset
+	if !t.used || int32(out-t.last) > 0 { //nolint:gosec // modular arithmetic
+		t.last, t.lastAt, t.used = out, now, true
+	}
+	return out
+}
+
+func (t *timeline) ticks(d time.Duration) uint32 {
+	return uint32(int64(d) * int64(t.rate) / int64(time.Second)) //nolint:gosec // modular arithmetic
+}
+
+func abs32(v int32) int32 {
+	if v < 0 {
+		return -v
+	}
+	return v
+}

@@ -1,0 +1,273 @@
+// Package fanout writes one received packet to many subscribers.
+//
+// A Feed is one received stream: a ring of packets, and the members that want
+// them. A fixed number of Workers own the members; the reader of the stream
+// posts the packet's slot to each worker that has members of the feed, and the
+// worker takes the packet out of the ring once for all of them. A member's
+// state is touched by its worker only, so the packet path takes no locks.
+package fanout
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"diemcau/sfu/codec"
+)
+
+// Bounds of what waits for a worker.
+const (
+	maxPackets  = 8192 // packets; more are dropped and counted
+	maxCommands = 4096 // commands; the caller waits for room
+	tickEvery   = 200 * time.Millisecond
+	maxPacket   = 1500 // bytes
+)
+
+// Egress takes the finished RTP and RTCP packets of one subscriber's stream and
+// seals and sends them. It must not keep header or payload.
+type Egress interface {
+	WriteRTP(header *rtp.Header, payload []byte) error
+	WriteRTCP(pkts []rtcp.Packet) error
+}
+
+// Ring is where a feed's packets are: At copies the packet of a slot into buf
+// and returns its length, 0 if it is gone.
+type Ring interface {
+	At(slot uint32, buf []byte) (n int, seq uint16)
+}
+
+// Packet is a received RTP packet, taken apart once for all members of a
+// worker. It is valid during Forward only.
+type Packet struct {
+	Feed     *Feed
+	Header   codec.Header
+	Payload  []byte // without padding; members may patch it but not its length
+	KeyFrame bool   // first packet of a key frame
+	Start    bool   // first packet of a frame
+	VP8      codec.VP8
+	VP8OK    bool
+	Arrival  time.Time
+}
+
+// Member is one subscriber's stream. Its methods are called by its worker only.
+type Member interface {
+	Forward(p *Packet)
+	Tick(now time.Time)
+}
+
+// Feed is one received stream and its members.
+type Feed struct {
+	ring Ring
+	mime string
+
+	mu      sync.Mutex
+	members []atomic.Pointer[[]Member] // by worker
+}
+
+// worker's queue entry: a packet of a feed.
+type item struct {
+	feed    *Feed
+	slot    uint32
+	arrival time.Time
+}
+
+// Pool is a fixed set of workers.
+type Pool struct {
+	workers []*Worker
+	wg      sync.WaitGroup
+	done    chan struct{}
+	once    sync.Once
+
+	Dropped atomic.Uint64 // packets dropped because a worker's queue was full
+	Late    atomic.Uint64 // packets overwritten in the ring before the worker came to them
+}
+
+// Worker owns members. Its goroutine ends with the pool.
+type Worker struct {
+	pool     *Pool
+	index    int
+	packets  chan item
+	commands chan func()
+	load     atomic.Int32 // subscribers
+
+	// Owned by run.
+	members map[Member]struct{}
+	buf     [maxPacket]byte
+	pkt     Packet
+}
+
+// New starts a pool of n workers.
+func New(n int, log *slog.Logger) *Pool {
+	p := &Pool{done: make(chan struct{})}
+	for i := range n {
+		w := &Worker{
+			pool: p, index: i,
+			packets: make(chan item, maxPackets), commands: make(chan func(), maxCommands),
+			members: make(map[Member]struct{}),
+		}
+		p.workers = append(p.workers, w)
+		p.wg.Add(1)
+		go w.run()
+	}
+	log.Debug("fan-out started", "workers", n)
+	return p
+}
+
+// Close ends the workers and waits for them.
+func (p *Pool) Close() {
+	p.once.Do(func() { close(p.done) })
+	p.wg.Wait()
+}
+
+// NewFeed makes the feed of a stream of the given codec (a MIME type).
+func (p *Pool) NewFeed(ring Ring, mime string) *Feed {
+	return &Feed{ring: ring, mime: mime, members: make([]atomic.Pointer[[]Member], len(p.workers))}
+}
+
+// Worker returns the worker with the fewest subscribers and counts one more on
+// it, until Release.
+func (p *Pool) Worker() *Worker {
+	w := slices.MinFunc(p.workers, func(a, b *Worker) int { return int(a.load.Load() - b.load.Load()) })
+	w.load.Add(1)
+	return w
+}
+
+// Post hands a stored packet to every worker that has members of the feed. It
+// never blocks.
+func (p *Pool) Post(f *Feed, slot uint32, arrival time.Time) {
+	for i := range f.members {
+		if m := f.members[i].Load(); m == nil || len(*m) == 0 {
+			continue
+		}
+		select {
+		case p.workers[i].packets <- item{f, slot, arrival}:
+		default:
+			p.Dropped.Add(1)
+		}
+	}
+}
+
+// Do runs fn on the worker's goroutine; false if the pool is closed.
+func (w *Worker) Do(fn func()) bool {
+	select {
+	case w.commands <- fn:
+		return true
+	case <-w.pool.done:
+		return false
+	}
+}
+
+// Add makes m known to its worker, which ticks it from then on. Call it on the
+// worker's goroutine.
+func (w *Worker) Add(m Member) { w.members[m] = struct{}{} }
+
+// Remove forgets m. Call it on the worker's goroutine.
+func (w *Worker) Remove(m Member) { delete(w.members, m) }
+
+// Release gives back what Worker counted.
+func (w *Worker) Release() { w.load.Add(-1) }
+
+// Attach has m get the feed's packets from w.
+func (f *Feed) Attach(w *Worker, m Member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var next []Member
+	if old := f.members[w.index].Load(); old != nil {
+		if slices.Contains(*old, m) {
+			return
+		}
+		next = slices.Clone(*old)
+	}
+	next = append(next, m)
+	f.members[w.index].Store(&next)
+}
+
+// Detach ends that; a packet already on its way may still come.
+func (f *Feed) Detach(w *Worker, m Member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.members[w.index].Load()
+	if old == nil {
+		return
+	}
+	next := slices.DeleteFunc(slices.Clone(*old), func(x Member) bool { return x == m })
+	f.members[w.index].Store(&next)
+}
+
+// Subscribers counts the members of the feed.
+func (f *Feed) Subscribers() (n int) {
+	for i := range f.members {
+		if m := f.members[i].Load(); m != nil {
+			n += len(*m)
+		}
+	}
+	return n
+}
+
+func (w *Worker) run() {
+	defer w.pool.wg.Done()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case fn := <-w.commands:
+			fn()
+		case it := <-w.packets:
+			w.forward(it)
+		case now := <-tick.C:
+			for m := range w.members {
+				m.Tick(now)
+			}
+		case <-w.pool.done:
+			return
+		}
+	}
+}
+
+func (w *Worker) forward(it item) {
+	members := it.feed.members[w.index].Load()
+	if members == nil || len(*members) == 0 {
+		return
+	}
+	n, _ := it.feed.ring.At(it.slot, w.buf[:])
+	if n == 0 {
+		w.pool.Late.Add(1)
+		return
+	}
+	p := &w.pkt
+	if !p.parse(it.feed, w.buf[:n]) {
+		return
+	}
+	p.Arrival = it.arrival
+	for _, m := range *members {
+		m.Forward(p)
+	}
+}
+
+// parse takes buf apart; false if it is no RTP packet.
+func (p *Packet) parse(f *Feed, buf []byte) bool {
+	h, ok := codec.ParseHeader(buf)
+	if !ok {
+		return false
+	}
+	*p = Packet{Feed: f, Header: h, Payload: buf[h.PayloadStart:h.PayloadEnd]}
+	if len(p.Payload) == 0 {
+		return true
+	}
+	switch f.mime {
+	case codec.MimeVP8:
+		d, err := codec.ParseVP8(p.Payload)
+		p.VP8, p.VP8OK = d, err == nil
+		p.KeyFrame, p.Start = p.VP8OK && d.KeyFrame, p.VP8OK && d.Start
+	case codec.MimeH264:
+		p.KeyFrame, p.Start = codec.H264KeyFrame(p.Payload), codec.H264Start(p.Payload)
+	default:
+		p.KeyFrame, p.Start = true, true // every packet of audio stands alone
+	}
+	return true
+}

@@ -1,0 +1,226 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"diemcau/sfu/codec"
+	"diemcau/sfu/transport"
+)
+
+func decodeData(b []byte) (*livekit.DataPacket, error) {
+	pkt := &livekit.DataPacket{}
+	return pkt, proto.Unmarshal(b, pkt)
+}
+
+// vp8Layer makes a simulcast layer of two-packet VP8 frames.
+type vp8Layer struct {
+	track        *webrtc.TrackLocalStaticRTP
+	rid, mid     string
+	midID, ridID uint8
+	width        int
+	seq, pic     uint16
+	ts           uint32
+	wantKey      atomic.Bool
+	began        bool
+}
+
+func (l *vp8Layer) frame(t *testing.T) {
+	t.Helper()
+	key := l.wantKey.Swap(false) || !l.began
+	l.began = true
+	l.pic++
+	l.ts += 3000
+	for part := range 2 {
+		payload := []byte{0x90, 0x80, 0x80 | byte(l.pic>>8), byte(l.pic)} // X S, I, 15-bit picture id
+		if part == 1 {
+			payload[0] = 0x80 // no S
+		} else if key {
+			head := make([]byte, 10) // RFC 6386 section 9.1
+			head[3], head[4], head[5] = 0x9d, 0x01, 0x2a
+			binary.LittleEndian.PutUint16(head[6:], uint16(l.width))
+			binary.LittleEndian.PutUint16(head[8:], uint16(l.width*9/16))
+			payload = append(payload, head...)
+		} else {
+			payload = append(payload, 0x01) // not a key frame
+		}
+		payload = append(payload, make([]byte, 200)...)
+		p := &rtp.Packet{Header: rtp.Header{
+			Version: 2, SequenceNumber: l.seq, Timestamp: l.ts, Marker: part == 1,
+		}, Payload: payload}
+		require.NoError(t, p.SetExtension(l.midID, []byte(l.mid)))
+		require.NoError(t, p.SetExtension(l.ridID, []byte(l.rid)))
+		require.NoError(t, l.track.WriteRTP(p))
+		l.seq++
+	}
+}
+
+// play sends frames of all layers until stop is closed.
+func play(t *testing.T, layers [3]*vp8Layer) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				for _, l := range layers {
+					l.frame(t)
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// lastWidth is the width of the newest key frame received of a track.
+func (c *testClient) lastWidthLocked(sid string) int {
+	for i := len(c.media[sid]) - 1; i >= 0; i-- {
+		if d, err := codec.ParseVP8(c.media[sid][i].Payload); err == nil && d.KeyFrame {
+			return int(d.Width)
+		}
+	}
+	return 0
+}
+
+func both(t *testing.T, test func(t *testing.T, single bool)) {
+	t.Run("two peer connections", func(t *testing.T) { test(t, false) })
+	t.Run("one peer connection", func(t *testing.T) { test(t, true) })
+}
+
+func TestSimulcastIsForwardedAndSwitched(t *testing.T) {
+	both(t, func(t *testing.T, single bool) {
+		n := newTestNode(t)
+		alice := connect(t, n, "room", "alice", single)
+		bob := connect(t, n, "room", "bob", single)
+		sid, layers := alice.simulcast()
+		defer play(t, layers)()
+
+		bob.until("the high layer", func() bool { return bob.lastWidthLocked(sid) == 1280 })
+		ask := func(w, h uint32) {
+			bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{
+				TrackSetting: &livekit.UpdateTrackSettings{TrackSids: []string{sid}, Width: w, Height: h}}})
+		}
+		ask(320, 180)
+		bob.until("the low layer", func() bool { return bob.lastWidthLocked(sid) == 320 })
+		ask(640, 360)
+		bob.until("the middle layer", func() bool { return bob.lastWidthLocked(sid) == 640 })
+		ask(1280, 720)
+		bob.until("the high layer again", func() bool { return bob.lastWidthLocked(sid) == 1280 })
+		bob.until("more media", func() bool { return len(bob.media[sid]) > 300 })
+
+		bob.mu.Lock()
+		defer bob.mu.Unlock()
+		requireContinuous(t, bob.media[sid])
+	})
+}
+
+// requireContinuous checks sequence numbers, time stamps and picture ids over
+// all packets received.
+func requireContinuous(t *testing.T, pkts []*rtp.Packet) {
+	t.Helper()
+	require.Greater(t, len(pkts), 100)
+	var pic uint16
+	for i, p := range pkts {
+		d, err := codec.ParseVP8(p.Payload)
+		require.NoError(t, err)
+		if i > 0 {
+			prev := pkts[i-1]
+			require.Equal(t, prev.SequenceNumber+1, p.SequenceNumber, "packet %d", i)
+			step := int32(p.Timestamp - prev.Timestamp)
+			require.GreaterOrEqual(t, step, int32(0), "time goes back at packet %d", i)
+			require.Less(t, step, int32(90000), "time leaps at packet %d", i)
+			if d.Start {
+				require.Equal(t, (pic+1)&0x7fff, d.PictureID, "packet %d", i)
+			} else {
+				require.Equal(t, pic, d.PictureID, "packet %d", i)
+			}
+		}
+		pic = d.PictureID
+	}
+}
+
+func TestPauseAndResumeOfASubscription(t *testing.T) {
+	n := newTestNode(t)
+	alice := connect(t, n, "room", "alice", false)
+	bob := connect(t, n, "room", "bob", false)
+	sid, layers := alice.simulcast()
+	defer play(t, layers)()
+	bob.until("media", func() bool { return len(bob.media[sid]) > 50 })
+
+	set := func(disabled bool) {
+		bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{
+			TrackSetting: &livekit.UpdateTrackSettings{
+				TrackSids: []string{sid}, Disabled: disabled, Quality: livekit.VideoQuality_HIGH}}})
+	}
+	set(true)
+	count := func() int {
+		bob.mu.Lock()
+		defer bob.mu.Unlock()
+		return len(bob.media[sid])
+	}
+	before := -1
+	require.Eventually(t, func() bool {
+		now := count()
+		same := now == before
+		before = now
+		return same
+	}, waitFor, 200*time.Millisecond, "twenty frames' time without media")
+	set(false)
+	n0 := count()
+	bob.until("media again", func() bool { return len(bob.media[sid]) > n0+50 })
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	requireContinuous(t, bob.media[sid])
+}
+
+func TestReliableDataArrivesInOrderAndStamped(t *testing.T) {
+	both(t, func(t *testing.T, single bool) {
+		n := newTestNode(t)
+		alice := connect(t, n, "room", "alice", single)
+		bob := connect(t, n, "room", "bob", single)
+		carol := connect(t, n, "room", "carol", single)
+		if !single {
+			alice.negotiate()
+		}
+		require.Eventually(t, func() bool {
+			return alice.reliable().ReadyState() == webrtc.DataChannelStateOpen
+		}, waitFor, 10*time.Millisecond)
+		const count = 200
+		for i := range count {
+			body, err := proto.Marshal(&livekit.DataPacket{
+				Sequence: uint32(i + 1), ParticipantIdentity: "mallory", DestinationIdentities: []string{"bob"},
+				Value: &livekit.DataPacket_User{User: &livekit.UserPacket{Payload: []byte{byte(i)}}},
+			})
+			require.NoError(t, err)
+			require.NoError(t, alice.reliable().Send(body))
+		}
+		bob.until("all data", func() bool { return len(bob.data) == count })
+		for i, d := range bob.data {
+			require.Equal(t, uint32(i+1), d.Sequence)
+			require.Equal(t, "alice", d.ParticipantIdentity)
+			require.Equal(t, alice.join.Participant.Sid, d.ParticipantSid)
+		}
+		carol.mu.Lock()
+		defer carol.mu.Unlock()
+		require.Empty(t, carol.data, "addressed to bob alone")
+	})
+}
+
+// reliable is the publisher's own reliable channel.
+func (c *testClient) reliable() *webrtc.DataChannel {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.channels[transport.Reliable]
+}

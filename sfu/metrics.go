@@ -1,0 +1,41 @@
+package sfu
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"diemcau/sfu/fanout"
+)
+
+type metrics struct {
+	rooms, participants, tracks, subscriptions prometheus.Gauge
+	refused                                    *prometheus.CounterVec
+}
+
+func newMetrics(reg *prometheus.Registry, fan *fanout.Pool) *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "diemcau", Subsystem: "sfu", Name: name, Help: help})
+	}
+	m := &metrics{
+		rooms:         gauge("rooms", "Rooms open on this node."),
+		participants:  gauge("participants", "Participants in all rooms."),
+		tracks:        gauge("published_tracks", "Tracks published in all rooms."),
+		subscriptions: gauge("subscriptions", "Tracks being sent to subscribers."),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: "refused_requests_total",
+			Help: "Signal requests of clients that were refused, by kind.",
+		}, []string{"request"}),
+	}
+	if reg == nil {
+		return m
+	}
+	reg.MustRegister(m.rooms, m.participants, m.tracks, m.subscriptions, m.refused,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_dropped_total",
+			Help: "Packets dropped because a fan-out worker was too far behind.",
+		}, func() float64 { return float64(fan.Dropped.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_late_total",
+			Help: "Packets overwritten before a fan-out worker came to them.",
+		}, func() float64 { return float64(fan.Late.Load()) }))
+	return m
+}

@@ -1,0 +1,178 @@
+package sfu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/utils/guid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/transport"
+)
+
+// Config is what a node needs to know.
+type Config struct {
+	UDPPort     int      // one UDP port for the media of all participants
+	TCPPort     int      // one TCP port likewise (ICE-TCP)
+	NodeIPs     []string // addresses to offer; empty: all of this machine
+	UseLoopback bool     // offer loopback addresses too
+	Version     string   // of the program, for the log
+	Log         *slog.Logger
+	Metrics     *prometheus.Registry
+}
+
+// Errors of Open.
+var (
+	ErrShuttingDown = errors.New("node is shutting down")
+	ErrBadSession   = errors.New("session request is incomplete")
+)
+
+// Node is one SFU: sockets, fan-out workers and rooms.
+type Node struct {
+	cfg Config
+	id  string
+	log *slog.Logger
+	api *transport.API
+	fan *fanout.Pool
+	met *metrics
+	wg  sync.WaitGroup // room loops and clean-ups of participants
+
+	mu     sync.Mutex
+	rooms  map[string]*Room
+	closed bool
+}
+
+// NewNode opens the media sockets and starts the fan-out workers.
+func NewNode(cfg Config) (*Node, error) {
+	api, err := transport.NewAPI(transport.Config{
+		UDPPort: cfg.UDPPort, TCPPort: cfg.TCPPort, NodeIPs: cfg.NodeIPs,
+		UseLoopback: cfg.UseLoopback, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, id: guid.New("ND_"), log: cfg.Log, api: api,
+		fan:   fanout.New(runtime.GOMAXPROCS(0), cfg.Log),
+		rooms: make(map[string]*Room),
+	}
+	n.met = newMetrics(cfg.Metrics, n.fan)
+	return n, nil
+}
+
+// Open starts the session of a participant, or resumes it. It returns
+// ErrShuttingDown or ErrBadSession; what goes wrong later is told to the client
+// in the session.
+func (n *Node) Open(ctx context.Context, start *livekit.StartSession) (*Session, error) {
+	if start.RoomName == "" || start.Identity == "" {
+		return nil, ErrBadSession
+	}
+	grants := &auth.ClaimGrants{}
+	if err := json.Unmarshal([]byte(start.GrantsJson), grants); err != nil || grants.Video == nil {
+		return nil, fmt.Errorf("%w: grants: %w", ErrBadSession, err)
+	}
+	for {
+		room, err := n.room(start.RoomName)
+		if err != nil {
+			return nil, err
+		}
+		reply := make(chan *Session, 1)
+		if !room.post(func() { reply <- room.open(start, grants) }) {
+			continue // the room closed meanwhile
+		}
+		select {
+		case s := <-reply:
+			if s != nil {
+				return s, nil
+			}
+		case <-room.done:
+		case <-ctx.Done():
+			go func() { // the room will answer: give back what nobody wants
+				select {
+				case s := <-reply:
+					if s != nil {
+						s.Close()
+					}
+				case <-room.done:
+				}
+			}()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// room returns the room of that name and makes it if need be.
+func (n *Node) room(name string) (*Room, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, ErrShuttingDown
+	}
+	r := n.rooms[name]
+	if r == nil {
+		r = newRoom(n, name)
+		n.rooms[name] = r
+		n.met.rooms.Inc()
+		n.wg.Add(1)
+		go r.loop()
+	}
+	return r, nil
+}
+
+// forget is called by a room's loop when it ends.
+func (n *Node) forget(r *Room) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rooms[r.name] == r {
+		delete(n.rooms, r.name)
+		n.met.rooms.Dec()
+	}
+}
+
+// Close tells every client to come back, ends all rooms and closes the sockets.
+// It returns ctx's error if that takes too long.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	rooms := make([]*Room, 0, len(n.rooms))
+	for _, r := range n.rooms {
+		rooms = append(rooms, r)
+	}
+	n.mu.Unlock()
+	for _, r := range rooms {
+		r.post(r.shutdown)
+	}
+	done := make(chan struct{})
+	go func() {
+		n.wg.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+		n.fan.Close()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return errors.Join(err, n.api.Close())
+}
+
+// cleanup runs wait in the background; Close waits for it.
+func (n *Node) cleanup(wait func()) {
+	n.wg.Add(1)
+	go func() {
+		defer n.wg.Done()
+		wait()
+	}()
+}
+
+const roomIdle = 20 * time.Second // an empty room is kept so long

@@ -1,0 +1,342 @@
+package sfu
+
+import (
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/utils/guid"
+	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/transport"
+)
+
+// How long a participant may be without something it needs.
+const (
+	connectWithin = 60 * time.Second // from joining to media
+	resumeWithin  = 40 * time.Second // without a signal connection
+	mediaWithin   = 30 * time.Second // from failed media to media again
+)
+
+// participant is one member of a room. The room's loop owns it.
+type participant struct {
+	room *Room
+	log  *slog.Logger
+
+	sid, identity string
+	name          string
+	metadata      string
+	attributes    map[string]string
+	state         livekit.ParticipantInfo_State
+	reason        livekit.DisconnectReason
+	version       uint32
+	joined        time.Time
+	kind          livekit.ParticipantInfo_Kind
+	perm          *livekit.ParticipantPermission
+	client        *livekit.ClientInfo
+
+	autoSubscribe  bool
+	adaptiveStream bool
+	single         bool // one peer connection, and only the client makes offers
+	subPrimary     bool
+
+	session     *Session // nil while the signal connection is lost
+	sessionLost time.Time
+	mediaLost   time.Time // zero while media is connected or never was
+	closed      bool
+
+	pub, sub *transport.Transport // the same one when single
+	worker   *fanout.Worker       // of everything sent to this participant
+
+	pending   []*pendingTrack
+	unmatched []*receivedLayer
+	published map[string]*publication         // by track sid
+	subs      map[string]*subscription        // by track sid
+	declined  map[string]bool                 // track sids the client does not want
+	disabled  map[string]bool                 // track sids the client has paused
+	allowed   *livekit.SubscriptionPermission // who may subscribe; nil: everybody
+	lastSeq   uint32                          // newest reliable data packet received
+	quality   livekit.ConnectionQuality
+	qualityOK bool
+}
+
+func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *auth.ClaimGrants) (*participant, error) {
+	p := &participant{
+		room: r, sid: guid.New("PA_"), identity: start.Identity, name: start.Name,
+		metadata: grants.Metadata, attributes: maps.Clone(grants.Attributes),
+		state: livekit.ParticipantInfo_JOINING, joined: r.now(), kind: grants.GetParticipantKind(),
+		perm: grants.Video.ToPermission(), client: start.GetClient(),
+		autoSubscribe: start.AutoSubscribe, adaptiveStream: start.AdaptiveStream,
+		single: start.UseSinglePeerConnection, session: s,
+		published: make(map[string]*publication), subs: make(map[string]*subscription),
+		declined: make(map[string]bool), disabled: make(map[string]bool),
+	}
+	if p.attributes == nil {
+		p.attributes = make(map[string]string)
+	}
+	p.log = r.log.With("participant", p.identity, "sid", p.sid)
+	p.subPrimary = !p.single && p.perm.CanSubscribe
+	s.p = p
+	var err error
+	if p.pub, err = r.node.api.New(false, p.events(livekit.SignalTarget_PUBLISHER), p.log); err != nil {
+		return nil, err
+	}
+	p.sub = p.pub
+	if !p.single {
+		if p.sub, err = r.node.api.New(true, p.events(livekit.SignalTarget_SUBSCRIBER), p.log); err != nil {
+			p.pub.Close()
+			r.node.cleanup(p.pub.Wait)
+			return nil, err
+		}
+	}
+	p.worker = r.node.fan.Worker()
+	return p, nil
+}
+
+// primary is the transport whose connection makes the participant active and
+// that carries data down.
+func (p *participant) primary() *transport.Transport {
+	if p.subPrimary {
+		return p.sub
+	}
+	return p.pub
+}
+
+// events brings what happens on a transport to the room's loop.
+func (p *participant) events(target livekit.SignalTarget) transport.Events {
+	r := p.room
+	return transport.Events{
+		Candidate: func(c webrtc.ICECandidateInit) {
+			r.post(func() { p.sendCandidate(target, c) })
+		},
+		Offer: func(sdp string, id uint32, mids map[string]string) {
+			r.post(func() {
+				p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Offer{
+					Offer: &livekit.SessionDescription{Type: "offer", Sdp: sdp, Id: id, MidToTrackId: mids},
+				}})
+			})
+		},
+		Answer: func(sdp string, id uint32, mids map[string]string) {
+			r.post(func() {
+				p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Answer{
+					Answer: &livekit.SessionDescription{Type: "answer", Sdp: sdp, Id: id, MidToTrackId: mids},
+				}})
+			})
+		},
+		Sections: func(audio, video uint32) {
+			r.post(func() {
+				p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_MediaSectionsRequirement{
+					MediaSectionsRequirement: &livekit.MediaSectionsRequirement{NumAudios: audio, NumVideos: video},
+				}})
+			})
+		},
+		Track: p.onTrack,
+		Data:  func(label string, msg []byte) { r.receiveData(p, label, msg) },
+		State: func(s webrtc.PeerConnectionState) {
+			r.post(func() { p.transportState(target, s) })
+		},
+		Failed: func(what string, err error) {
+			r.post(func() { p.refuse(0, livekit.RequestResponse_UNCLASSIFIED_ERROR, what+": "+err.Error(), nil) })
+		},
+	}
+}
+
+// join says welcome and begins to negotiate.
+func (p *participant) join(start *livekit.StartSession) {
+	r := p.room
+	p.state = livekit.ParticipantInfo_JOINED
+	p.version++
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Join{Join: r.joinResponse(p)}})
+	if !p.hidden() {
+		r.broadcast(p)
+	}
+	for _, req := range start.AddTrackRequests {
+		p.addTrack(req)
+	}
+	if start.PublisherOffer.GetSdp() != "" {
+		p.check(p.pub.SetOffer(start.PublisherOffer.Sdp, start.PublisherOffer.Id))
+	}
+	for _, t := range r.tracks {
+		p.maybeSubscribe(t)
+	}
+	if p.subPrimary {
+		p.check(p.sub.Negotiate(false))
+	}
+}
+
+func (r *Room) joinResponse(p *participant) *livekit.JoinResponse {
+	join := &livekit.JoinResponse{
+		Room: r.proto(), Participant: p.proto(), OtherParticipants: r.others(p),
+		ServerVersion: protocolVersion, ServerInfo: r.node.serverInfo(),
+		SubscriberPrimary: p.subPrimary, PingInterval: 5, PingTimeout: 15,
+		SifTrailer: r.sifTrailer, EnabledPublishCodecs: enabledCodecs(),
+		FastPublish: p.perm.CanPublish && !p.single,
+	}
+	return join
+}
+
+func (r *Room) others(p *participant) []*livekit.ParticipantInfo {
+	infos := make([]*livekit.ParticipantInfo, 0, len(r.participants))
+	for _, o := range r.participants {
+		if o != p && !o.hidden() {
+			infos = append(infos, o.proto())
+		}
+	}
+	return infos
+}
+
+// protocolVersion is the version of the LiveKit server whose signal protocol
+// this node speaks; clients switch features by it.
+const protocolVersion = "1.13.5"
+
+func (n *Node) serverInfo() *livekit.ServerInfo {
+	return &livekit.ServerInfo{
+		Edition: livekit.ServerInfo_Standard, Version: protocolVersion, Protocol: 16, NodeId: n.id,
+	}
+}
+
+// resumed brings a client that lost its signal connection up to date.
+func (p *participant) resumed(start *livekit.StartSession) {
+	r := p.room
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{
+		ServerInfo: r.node.serverInfo(), LastMessageSeq: p.lastSeq,
+	}}})
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: &livekit.ParticipantUpdate{
+		Participants: append(r.others(p), p.proto()),
+	}}})
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{
+		RoomUpdate: &livekit.RoomUpdate{Room: r.proto()},
+	}})
+	if start.SyncState != nil {
+		p.syncState(start.SyncState)
+	}
+	if p.closed {
+		return
+	}
+	if start.PublisherOffer.GetSdp() != "" {
+		p.check(p.pub.SetOffer(start.PublisherOffer.Sdp, start.PublisherOffer.Id))
+	}
+	if p.subPrimary || (!p.single && len(p.subs) > 0) {
+		p.check(p.sub.Negotiate(true))
+	}
+}
+
+// send queues a response for the client; without a session it is lost, and the
+// client is brought up to date when it resumes.
+func (p *participant) send(m *livekit.SignalResponse) {
+	if p.session != nil {
+		p.session.send(m)
+	}
+}
+
+// check ends a participant whose transport takes no more work.
+func (p *participant) check(err error) {
+	if err != nil && !p.closed {
+		p.log.Warn("transport overloaded or closed; participant ended", "err", err)
+		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_UNKNOWN_REASON)
+		p.room.remove(p, livekit.DisconnectReason_UNKNOWN_REASON)
+	}
+}
+
+// leave tells the client to go, or to come back, and ends its session.
+func (p *participant) leave(action livekit.LeaveRequest_Action, reason livekit.DisconnectReason) {
+	p.send(leaveResponse(action, reason))
+	if p.session != nil {
+		p.session.end()
+	}
+}
+
+// close frees what the participant has; the room's loop calls it once.
+func (p *participant) close() {
+	p.closed = true
+	for _, t := range p.published {
+		p.room.unpublish(t)
+	}
+	for _, s := range p.subs {
+		p.room.unsubscribe(s)
+	}
+	if p.session != nil {
+		p.session.end()
+	}
+	layers := p.unmatched
+	p.unmatched = nil
+	pub, sub, worker := p.pub, p.sub, p.worker
+	pub.Close()
+	sub.Close()
+	worker.Release()
+	p.room.node.cleanup(func() {
+		pub.Wait()
+		sub.Wait()
+		for _, l := range layers {
+			l.layer.Wait()
+		}
+	})
+}
+
+// transportState follows the connection of a peer.
+func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerConnectionState) {
+	if p.closed {
+		return
+	}
+	p.log.Debug("transport", "target", target, "state", s)
+	t := p.pub
+	if target == livekit.SignalTarget_SUBSCRIBER {
+		t = p.sub
+	}
+	primary := t == p.primary()
+	switch s {
+	case webrtc.PeerConnectionStateConnected:
+		p.log.Info("media connected", "target", target, "transport", t.Protocol())
+		p.mediaLost = time.Time{}
+		if primary && p.state != livekit.ParticipantInfo_ACTIVE {
+			p.state = livekit.ParticipantInfo_ACTIVE
+			p.version++
+			p.room.broadcast(p)
+		}
+	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+		if p.mediaLost.IsZero() {
+			p.mediaLost = p.room.now()
+		}
+		if p.session == nil {
+			p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
+			return
+		}
+		p.log.Info("media lost; asking the client to resume", "target", target, "state", s)
+		p.leave(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_UNKNOWN_REASON)
+	}
+}
+
+// care ends the participant if it has been without something for too long.
+func (p *participant) care(now time.Time) {
+	switch {
+	case p.state != livekit.ParticipantInfo_ACTIVE && now.Sub(p.joined) > connectWithin:
+		p.log.Info("no media connection in time")
+		p.leave(livekit.LeaveRequest_DISCONNECT, livekit.DisconnectReason_JOIN_FAILURE)
+		p.room.remove(p, livekit.DisconnectReason_JOIN_FAILURE)
+	case p.session == nil && now.Sub(p.sessionLost) > resumeWithin:
+		p.room.remove(p, livekit.DisconnectReason_SIGNAL_CLOSE)
+	case !p.mediaLost.IsZero() && now.Sub(p.mediaLost) > mediaWithin:
+		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_CONNECTION_TIMEOUT)
+		p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
+	}
+}
+
+func (p *participant) hidden() bool { return p.perm.Hidden }
+
+// proto describes the participant as others see it.
+func (p *participant) proto() *livekit.ParticipantInfo {
+	info := &livekit.ParticipantInfo{
+		Sid: p.sid, Identity: p.identity, Name: p.name, State: p.state, Metadata: p.metadata,
+		Attributes: maps.Clone(p.attributes), JoinedAt: p.joined.Unix(), JoinedAtMs: p.joined.UnixMilli(),
+		Version: p.version, Permission: p.perm, IsPublisher: len(p.published) > 0, Kind: p.kind,
+		DisconnectReason: p.reason,
+		ClientProtocol:   p.client.GetClientProtocol(), Capabilities: p.client.GetCapabilities(),
+	}
+	for _, t := range p.published {
+		info.Tracks = append(info.Tracks, t.proto())
+	}
+	return info
+}

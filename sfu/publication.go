@@ -1,0 +1,340 @@
+package sfu
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/utils/guid"
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+	"google.golang.org/protobuf/proto"
+
+	"diemcau/sfu/downtrack"
+	"diemcau/sfu/transport"
+	"diemcau/sfu/uptrack"
+)
+
+// maxTracks is how many tracks a participant may have announced and published.
+const maxTracks = 32
+
+// pendingTrack is announced, but its media has not come yet.
+type pendingTrack struct {
+	cids []string // ids the media may come with
+	info *livekit.TrackInfo
+}
+
+// receivedLayer is a stream whose reading has begun.
+type receivedLayer struct {
+	cid, mid string
+	index    int // of the layer: 0 low, 1 medium, 2 high or only
+	simul    bool
+	codec    webrtc.RTPCodecCapability
+	kind     livekit.TrackType
+	layer    *uptrack.Layer
+}
+
+// publication is a published track. The room's loop owns it.
+type publication struct {
+	p           *participant
+	cids        []string
+	info        *livekit.TrackInfo
+	codec       webrtc.RTPCodecCapability
+	layers      [downtrack.MaxLayers]*uptrack.Layer
+	subscribers map[*participant]*subscription
+}
+
+func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) }
+
+// addTrack announces a track; its media follows over the publisher's transport.
+func (p *participant) addTrack(req *livekit.AddTrackRequest) {
+	with := func(r *livekit.RequestResponse) { r.Request = &livekit.RequestResponse_AddTrack{AddTrack: req} }
+	switch {
+	case !p.mayPublish(req.Source):
+		p.refuse(0, livekit.RequestResponse_NOT_ALLOWED, "does not have permission to publish this source", with)
+		return
+	case req.Cid == "" || (req.Type != livekit.TrackType_AUDIO && req.Type != livekit.TrackType_VIDEO):
+		p.refuse(0, livekit.RequestResponse_UNCLASSIFIED_ERROR, "add_track needs cid and type", with)
+		return
+	case req.Sid != "":
+		p.refuse(0, livekit.RequestResponse_UNSUPPORTED_TYPE, "a track has one codec here", with)
+		return
+	case len(p.pending)+len(p.published) >= maxTracks:
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks", with)
+		return
+	}
+	for _, t := range p.pending {
+		if slices.Contains(t.cids, req.Cid) {
+			p.trackPublished(req.Cid, t.info)
+			return
+		}
+	}
+	t := &pendingTrack{cids: []string{req.Cid}, info: newTrackInfo(req)}
+	for _, c := range req.SimulcastCodecs {
+		if c.Cid != "" && !slices.Contains(t.cids, c.Cid) {
+			t.cids = append(t.cids, c.Cid)
+		}
+	}
+	p.pending = append(p.pending, t)
+	p.trackPublished(req.Cid, t.info)
+	// The media may have come first.
+	waiting := p.unmatched
+	p.unmatched = nil
+	for _, l := range waiting {
+		p.addLayer(l)
+	}
+}
+
+func newTrackInfo(req *livekit.AddTrackRequest) *livekit.TrackInfo {
+	info := &livekit.TrackInfo{
+		Sid: guid.New("TR_"), Type: req.Type, Name: req.Name, Muted: req.Muted,
+		Width: req.Width, Height: req.Height, Source: req.Source, Layers: req.Layers,
+		Simulcast:  len(req.Layers) > 1,
+		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: true, //nolint:staticcheck // old clients read it
+		Encryption: req.Encryption, Stream: req.Stream, AudioFeatures: req.AudioFeatures,
+	}
+	if req.Type == livekit.TrackType_AUDIO {
+		info.MimeType = webrtc.MimeTypeOpus
+	} else if len(req.SimulcastCodecs) > 0 && req.SimulcastCodecs[0].Codec != "" {
+		info.MimeType = "video/" + strings.ToUpper(req.SimulcastCodecs[0].Codec)
+	}
+	return info
+}
+
+func (p *participant) trackPublished(cid string, info *livekit.TrackInfo) {
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackPublished{
+		TrackPublished: &livekit.TrackPublishedResponse{Cid: cid, Track: proto.CloneOf(info)},
+	}})
+}
+
+func (p *participant) mayPublish(source livekit.TrackSource) bool {
+	return p.perm.CanPublish &&
+		(len(p.perm.CanPublishSources) == 0 || slices.Contains(p.perm.CanPublishSources, source))
+}
+
+func (p *participant) pendingTrack(sid string) *pendingTrack {
+	for _, t := range p.pending {
+		if t.info.Sid == sid {
+			return t
+		}
+	}
+	return nil
+}
+
+// onTrack begins to read a stream; it is called on a goroutine of the
+// transport's.
+func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	l := &receivedLayer{
+		cid: remote.ID(), index: layerIndex(remote.RID()), simul: remote.RID() != "",
+		codec: remote.Codec().RTPCodecCapability, kind: livekit.TrackType_VIDEO,
+	}
+	if remote.Kind() == webrtc.RTPCodecTypeAudio {
+		l.kind = livekit.TrackType_AUDIO
+	}
+	if tr := receiver.RTPTransceiver(); tr != nil {
+		l.mid = tr.Mid()
+	}
+	cfg := uptrack.Config{
+		SSRC: uint32(remote.SSRC()), Mime: strings.ToLower(l.codec.MimeType), ClockRate: l.codec.ClockRate,
+		Stream: remote, WriteRTCP: p.pub.WriteRTCP, Log: p.log,
+		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
+			if remote.RID() != "" {
+				return receiver.ReadSimulcastRTCP(remote.RID())
+			}
+			return receiver.ReadRTCP()
+		},
+		Ended: func() { p.room.post(func() { p.layerEnded(l) }) },
+	}
+	if l.kind == livekit.TrackType_AUDIO {
+		for _, e := range receiver.GetParameters().HeaderExtensions {
+			if e.URI == transport.AudioLevelURI {
+				cfg.LevelID = uint8(e.ID) //nolint:gosec // 1 to 255, RFC 8285
+			}
+		}
+	}
+	layer := uptrack.Start(cfg, p.room.node.fan)
+	p.room.post(func() {
+		l.layer = layer
+		p.addLayer(l)
+	})
+}
+
+func layerIndex(rid string) int {
+	switch rid {
+	case "q":
+		return 0
+	case "h":
+		return 1
+	}
+	return downtrack.MaxLayers - 1 // "f", or the only layer
+}
+
+// addLayer gives a stream to the track it belongs to: by the id in its SDP, or
+// where a browser changed that, the oldest announced track of its kind.
+func (p *participant) addLayer(l *receivedLayer) {
+	if p.closed {
+		p.room.node.cleanup(l.layer.Wait)
+		return
+	}
+	if !p.perm.CanPublish {
+		p.log.Warn("media without permission to publish ignored", "cid", l.cid)
+		p.unmatched = append(p.unmatched, l)
+		return
+	}
+	for _, t := range p.published {
+		if slices.Contains(t.cids, l.cid) {
+			t.setLayer(l)
+			return
+		}
+	}
+	i := slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return slices.Contains(t.cids, l.cid) })
+	if i < 0 {
+		i = slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return t.info.Type == l.kind })
+	}
+	if i < 0 {
+		p.unmatched = append(p.unmatched, l) // add_track may follow
+		return
+	}
+	pending := p.pending[i]
+	p.pending = slices.Delete(p.pending, i, i+1)
+	p.publish(pending, l)
+}
+
+// publish makes an announced track known to the room.
+func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
+	t := &publication{
+		p: p, info: pending.info, cids: pending.cids, codec: l.codec,
+		subscribers: make(map[*participant]*subscription),
+	}
+	if !slices.Contains(t.cids, l.cid) {
+		t.cids = append(t.cids, l.cid)
+	}
+	t.info.MimeType, t.info.Mid = l.codec.MimeType, l.mid
+	t.info.Codecs = []*livekit.SimulcastCodecInfo{{
+		MimeType: l.codec.MimeType, Mid: l.mid, Cid: t.cids[0], Layers: t.info.Layers, //nolint:staticcheck // both forms
+	}}
+	p.published[t.info.Sid] = t
+	p.room.tracks[t.info.Sid] = t
+	p.room.node.met.tracks.Inc()
+	p.log.Info("track published", "track", t.info.Sid, "source", t.info.Source, "codec", l.codec.MimeType)
+	p.version++
+	p.room.broadcast(p)
+	t.setLayer(l)
+	for _, o := range p.room.participants {
+		o.maybeSubscribe(t)
+	}
+}
+
+func (t *publication) setLayer(l *receivedLayer) {
+	if old := t.layers[l.index]; old != nil {
+		t.p.room.node.cleanup(old.Wait)
+	}
+	t.layers[l.index] = l.layer
+	for _, s := range t.subscribers {
+		s.down.SetLayer(l.index, l.layer)
+	}
+}
+
+// layerEnded is called when a stream has ended; the track goes with its last.
+func (p *participant) layerEnded(l *receivedLayer) {
+	if p.closed {
+		return
+	}
+	if i := slices.Index(p.unmatched, l); i >= 0 {
+		p.unmatched = slices.Delete(p.unmatched, i, i+1)
+		p.room.node.cleanup(l.layer.Wait)
+		return
+	}
+	for _, t := range p.published {
+		i := slices.Index(t.layers[:], l.layer)
+		if i < 0 {
+			continue
+		}
+		t.layers[i] = nil
+		p.room.node.cleanup(l.layer.Wait)
+		for _, s := range t.subscribers {
+			s.down.SetLayer(i, nil)
+		}
+		if t.layers == ([downtrack.MaxLayers]*uptrack.Layer{}) {
+			p.log.Info("track unpublished", "track", t.info.Sid)
+			p.room.unpublish(t)
+			p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackUnpublished{
+				TrackUnpublished: &livekit.TrackUnpublishedResponse{TrackSid: t.info.Sid},
+			}})
+			p.version++
+			p.room.broadcast(p)
+		}
+		return
+	}
+}
+
+// unpublish takes a track and all its subscriptions out of the room.
+func (r *Room) unpublish(t *publication) {
+	for _, s := range t.subscribers {
+		r.unsubscribe(s)
+	}
+	for i, l := range t.layers {
+		if l != nil {
+			r.node.cleanup(l.Wait)
+			t.layers[i] = nil
+		}
+	}
+	delete(r.tracks, t.info.Sid)
+	delete(t.p.published, t.info.Sid)
+	r.node.met.tracks.Dec()
+}
+
+// mute notes that the publisher muted or unmuted a track.
+func (p *participant) mute(m *livekit.MuteTrackRequest) {
+	if t := p.pendingTrack(m.Sid); t != nil {
+		t.info.Muted = m.Muted
+		return
+	}
+	t := p.ownTrack(m.Sid, func(r *livekit.RequestResponse) { r.Request = &livekit.RequestResponse_Mute{Mute: m} })
+	if t == nil || t.info.Muted == m.Muted {
+		return
+	}
+	t.info.Muted = m.Muted
+	p.version++
+	p.room.broadcast(p)
+}
+
+// ownTrack finds a track of the participant's own; if there is none it says so.
+func (p *participant) ownTrack(sid string, with func(*livekit.RequestResponse)) *publication {
+	t := p.published[sid]
+	if t == nil {
+		p.refuse(0, livekit.RequestResponse_NOT_FOUND, "no such track of yours: "+sid, with)
+	}
+	return t
+}
+
+func (p *participant) updateAudioTrack(m *livekit.UpdateLocalAudioTrack) {
+	if t := p.pendingTrack(m.TrackSid); t != nil {
+		t.info.AudioFeatures = m.Features
+		return
+	}
+	t := p.ownTrack(m.TrackSid, func(r *livekit.RequestResponse) {
+		r.Request = &livekit.RequestResponse_UpdateAudioTrack{UpdateAudioTrack: m}
+	})
+	if t != nil {
+		t.info.AudioFeatures = m.Features
+		p.version++
+		p.room.broadcast(p)
+	}
+}
+
+func (p *participant) updateVideoTrack(m *livekit.UpdateLocalVideoTrack) {
+	if t := p.pendingTrack(m.TrackSid); t != nil {
+		t.info.Width, t.info.Height = m.Width, m.Height
+		return
+	}
+	t := p.ownTrack(m.TrackSid, func(r *livekit.RequestResponse) {
+		r.Request = &livekit.RequestResponse_UpdateVideoTrack{UpdateVideoTrack: m}
+	})
+	if t != nil {
+		t.info.Width, t.info.Height = m.Width, m.Height
+		p.version++
+		p.room.broadcast(p)
+	}
+}

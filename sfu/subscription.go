@@ -1,0 +1,254 @@
+package sfu
+
+import (
+	"slices"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/downtrack"
+)
+
+// subscription is one track being sent to one participant. The room's loop owns
+// it.
+type subscription struct {
+	sub    *participant
+	track  *publication
+	down   *downtrack.DownTrack
+	sender *webrtc.RTPSender // nil until the transport made it
+	layer  int               // asked for while not paused
+	over   bool
+}
+
+// maySubscribe checks the subscriber's permission and the publisher's.
+func (p *participant) maySubscribe(t *publication) bool {
+	if !p.perm.CanSubscribe || t.p == p {
+		return false
+	}
+	a := t.p.allowed
+	if a == nil || a.AllParticipants {
+		return true
+	}
+	for _, tp := range a.TrackPermissions {
+		if tp.ParticipantIdentity == p.identity || (tp.ParticipantIdentity == "" && tp.ParticipantSid == p.sid) {
+			return tp.AllTracks || slices.Contains(tp.TrackSids, t.info.Sid)
+		}
+	}
+	return false
+}
+
+// maybeSubscribe subscribes to a track of the room as the client asked at
+// joining.
+func (p *participant) maybeSubscribe(t *publication) {
+	if p.autoSubscribe && !p.declined[t.info.Sid] && p.maySubscribe(t) {
+		p.subscribe(t)
+	}
+}
+
+func (p *participant) subscribe(t *publication) {
+	sid := t.info.Sid
+	if p.subs[sid] != nil || p.closed {
+		return
+	}
+	s := &subscription{sub: p, track: t, layer: downtrack.MaxLayers - 1}
+	if p.adaptiveStream && t.info.Type == livekit.TrackType_VIDEO {
+		s.layer = 0 // until the client says how large it shows the track
+	}
+	kind := webrtc.RTPCodecTypeVideo
+	if t.info.Type == livekit.TrackType_AUDIO {
+		kind = webrtc.RTPCodecTypeAudio
+	}
+	r := p.room
+	s.down = downtrack.New(downtrack.Config{
+		TrackID: sid, StreamID: t.p.sid + "|" + sid, Codec: t.codec, Kind: kind,
+		WriteRTCP: p.sub.WriteRTCP, Log: p.log,
+		Bound: func() { r.post(func() { r.subscribed(s) }) },
+	}, p.worker, s.wanted())
+	for i, l := range t.layers {
+		if l != nil {
+			s.down.SetLayer(i, l)
+		}
+	}
+	p.subs[sid] = s
+	t.subscribers[p] = s
+	r.node.met.subscriptions.Inc()
+	p.check(p.sub.AddTrack(s.down, func(sender *webrtc.RTPSender, err error) {
+		r.post(func() { s.ready(sender, err) })
+	}))
+	if !p.closed {
+		p.check(p.sub.Negotiate(false))
+	}
+}
+
+// wanted is the layer to send now.
+func (s *subscription) wanted() int {
+	if s.sub.disabled[s.track.info.Sid] {
+		return downtrack.None
+	}
+	return s.layer
+}
+
+// ready takes the sender that the transport made.
+func (s *subscription) ready(sender *webrtc.RTPSender, err error) {
+	if err != nil {
+		s.sub.log.Warn("subscription failed", "track", s.track.info.Sid, "err", err)
+		if !s.over {
+			s.sub.room.unsubscribe(s)
+			s.sub.subscriptionFailed(s.track.info.Sid, livekit.SubscriptionError_SE_CODEC_UNSUPPORTED)
+		}
+		return
+	}
+	s.sender = sender
+	if s.over {
+		s.release()
+	}
+}
+
+// release stops the sender of a subscription that is over.
+func (s *subscription) release() {
+	p := s.sub
+	if s.sender == nil || p.closed {
+		return // the transport's end stops it
+	}
+	p.check(p.sub.RemoveTrack(s.sender))
+	if !p.closed {
+		p.check(p.sub.Negotiate(false))
+	}
+	p.room.node.cleanup(s.down.Wait)
+}
+
+// subscribed tells the publisher that its track is being received.
+func (r *Room) subscribed(s *subscription) {
+	if s.over {
+		return
+	}
+	s.track.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
+		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: s.track.info.Sid},
+	}})
+}
+
+func (r *Room) unsubscribe(s *subscription) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.down.Close()
+	delete(s.sub.subs, s.track.info.Sid)
+	delete(s.track.subscribers, s.sub)
+	r.node.met.subscriptions.Dec()
+	s.release()
+}
+
+func (p *participant) subscriptionFailed(sid string, why livekit.SubscriptionError) {
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SubscriptionResponse{
+		SubscriptionResponse: &livekit.SubscriptionResponse{TrackSid: sid, Err: why},
+	}})
+}
+
+// updateSubscription takes up or ends subscriptions as the client asks.
+func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
+	sids := slices.Clone(u.TrackSids) //nolint:staticcheck // clients send either form
+	for _, pt := range u.ParticipantTracks {
+		sids = append(sids, pt.TrackSids...)
+	}
+	for _, sid := range sids {
+		t := p.room.tracks[sid]
+		switch {
+		case t == nil || (t.p.hidden() && t.p != p && !u.Subscribe):
+			if u.Subscribe {
+				p.log.Info("request refused", "reason", "no such track", "track", sid)
+				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
+			}
+		case !u.Subscribe:
+			if len(p.declined) < maxDeclined {
+				p.declined[sid] = true
+			}
+			if s := p.subs[sid]; s != nil {
+				p.room.unsubscribe(s)
+			}
+		case p.maySubscribe(t):
+			delete(p.declined, sid)
+			p.subscribe(t)
+		default:
+			p.refuse(0, livekit.RequestResponse_NOT_ALLOWED, "no permission to subscribe to "+sid, nil)
+			p.permissionUpdate(t, false)
+		}
+	}
+}
+
+const maxDeclined = 4096 // track sids remembered per participant
+
+// trackSetting takes the client's wishes for tracks it receives.
+func (p *participant) trackSetting(m *livekit.UpdateTrackSettings) {
+	for _, sid := range m.TrackSids {
+		s := p.subs[sid]
+		if s == nil {
+			if p.room.tracks[sid] == nil {
+				p.log.Info("request refused", "reason", "settings for an unknown track", "track", sid)
+				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
+			}
+			continue
+		}
+		if s.track.info.Type == livekit.TrackType_VIDEO {
+			s.layer = layerFor(s.track.info, m)
+		}
+		p.pause(sid, m.Disabled)
+	}
+}
+
+// pause stops a subscription's media, or lets it flow.
+func (p *participant) pause(sid string, paused bool) {
+	s := p.subs[sid]
+	if s == nil {
+		return
+	}
+	if paused {
+		p.disabled[sid] = true
+	} else {
+		delete(p.disabled, sid)
+	}
+	s.down.SetWanted(s.wanted())
+}
+
+// layerFor is the lowest layer that is not smaller than what the client shows.
+func layerFor(info *livekit.TrackInfo, m *livekit.UpdateTrackSettings) int {
+	if m.Width == 0 || m.Height == 0 {
+		return min(max(int(m.Quality), 0), downtrack.MaxLayers-1)
+	}
+	best, bestSide := downtrack.MaxLayers-1, uint32(0)
+	want := min(m.Width, m.Height)
+	for _, l := range info.Layers {
+		side := min(l.Width, l.Height) // either way up
+		if q := int(l.Quality); q < downtrack.MaxLayers && side >= want && (bestSide == 0 || side < bestSide) {
+			best, bestSide = q, side
+		}
+	}
+	return best
+}
+
+// setSubscriptionPermission is a publisher's choice of who receives its tracks.
+func (p *participant) setSubscriptionPermission(m *livekit.SubscriptionPermission) {
+	p.allowed = m
+	for _, t := range p.published {
+		for _, o := range p.room.participants {
+			may := o.maySubscribe(t)
+			s := o.subs[t.info.Sid]
+			switch {
+			case !may && s != nil:
+				p.room.unsubscribe(s)
+				o.permissionUpdate(t, false)
+			case may && s == nil && o != p:
+				o.permissionUpdate(t, true)
+				o.maybeSubscribe(t)
+			}
+		}
+	}
+}
+
+func (p *participant) permissionUpdate(t *publication, allowed bool) {
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SubscriptionPermissionUpdate{
+		SubscriptionPermissionUpdate: &livekit.SubscriptionPermissionUpdate{
+			ParticipantSid: t.p.sid, TrackSid: t.info.Sid, Allowed: allowed,
+		},
+	}})
+}

@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Labels of the data channels, as LiveKit clients make and expect them.
+const (
+	Reliable  = "_reliable"   // ordered, retransmitted
+	Lossy     = "_lossy"      // unordered, no retransmits
+	DataTrack = "_data_track" // unordered, no retransmits
+)
+
+// Bounds of what waits for a receiver.
+const (
+	maxReliableBuffer = 4 << 20 // bytes; a receiver further behind is too slow
+	maxLossyBuffer    = 256 << 10
+	maxEarly          = 256 // reliable messages kept until the channel opens
+)
+
+// ErrSlow says that the receiver does not keep up with reliable data.
+var ErrSlow = errors.New("transport: receiver of reliable data too slow")
+
+type channels struct {
+	t *Transport
+
+	mu      sync.Mutex
+	byLabel map[string]*webrtc.DataChannel
+	early   [][]byte
+}
+
+func (c *channels) init(t *Transport) {
+	c.t = t
+	c.byLabel = make(map[string]*webrtc.DataChannel)
+}
+
+func (c *channels) create(pc *webrtc.PeerConnection) error {
+	ordered, unordered, none := true, false, uint16(0)
+	for label, init := range map[string]*webrtc.DataChannelInit{
+		Reliable:  {Ordered: &ordered},
+		Lossy:     {Ordered: &unordered, MaxRetransmits: &none},
+		DataTrack: {Ordered: &unordered, MaxRetransmits: &none},
+	} {
+		dc, err := pc.CreateDataChannel(label, init)
+		if err != nil {
+			return err
+		}
+		c.attach(dc)
+	}
+	return nil
+}
+
+// attach takes a channel into use; one of an unknown label is closed.
+func (c *channels) attach(dc *webrtc.DataChannel) {
+	label := dc.Label()
+	if label != Reliable && label != Lossy && label != DataTrack {
+		c.t.log.Info("data channel of an unknown label closed", "label", label)
+		_ = dc.Close()
+		return
+	}
+	c.mu.Lock()
+	c.byLabel[label] = dc
+	c.mu.Unlock()
+	dc.OnMessage(func(m webrtc.DataChannelMessage) { c.t.ev.Data(label, m.Data) })
+	dc.OnOpen(func() {
+		if label == Reliable {
+			c.flush(dc)
+		}
+	})
+}
+
+func (c *channels) flush(dc *webrtc.DataChannel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.early {
+		_ = dc.Send(m)
+	}
+	c.early = nil
+}
+
+// SendData sends one message on a channel without blocking. Reliable messages
+// sent before the channel is open wait for it. It returns ErrSlow when a
+// receiver of reliable data is too far behind; late lossy data is dropped.
+func (t *Transport) SendData(label string, msg []byte) error {
+	c := &t.data
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dc := c.byLabel[label]
+	if dc == nil || dc.ReadyState() != webrtc.DataChannelStateOpen || (label == Reliable && len(c.early) > 0) {
+		if label != Reliable {
+			return nil
+		}
+		if len(c.early) >= maxEarly {
+			return ErrSlow
+		}
+		c.early = append(c.early, msg)
+		return nil
+	}
+	if label == Reliable {
+		if dc.BufferedAmount() > maxReliableBuffer {
+			return ErrSlow
+		}
+	} else if dc.BufferedAmount() > maxLossyBuffer {
+		return nil
+	}
+	return dc.Send(msg)
+}

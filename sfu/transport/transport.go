@@ -1,0 +1,333 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Events are called from the transport's goroutines, never from inside one of
+// its methods; each may block for a short while. All must be set.
+type Events struct {
+	Candidate func(webrtc.ICECandidateInit)
+	// Offer and Answer carry a description for the client, the id it answers to
+	// or is to be answered with, and which track each media section carries.
+	Offer  func(sdp string, id uint32, mids map[string]string)
+	Answer func(sdp string, id uint32, mids map[string]string)
+	// Sections asks the client, which alone makes offers on this peer, for so
+	// many more receiving media sections; 0, 0 for a renegotiation only.
+	Sections func(audio, video uint32)
+	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
+	Data     func(label string, msg []byte)
+	State    func(webrtc.PeerConnectionState)
+	// Failed reports a description or candidate of the client's that was
+	// refused; the transport goes on with what it had.
+	Failed func(what string, err error)
+}
+
+// Limits of the queues.
+const (
+	maxOps        = 1024 // operations waiting for the transport's goroutine
+	maxCandidates = 128  // remote candidates waiting for a remote description
+)
+
+// ErrBusy is returned when the operations queue of a transport is full.
+var ErrBusy = errors.New("transport: too many operations waiting")
+
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("transport: closed")
+
+// Transport is one peer connection. Its methods queue work for its own
+// goroutine and do not block; results come back through Events.
+type Transport struct {
+	pc     *webrtc.PeerConnection
+	ev     Events
+	log    *slog.Logger
+	offers bool // we make the offers; else the client does
+
+	ops  chan func()
+	done chan struct{}
+	once sync.Once
+	wg   sync.WaitGroup
+
+	data channels
+
+	// Owned by run.
+	offerID    uint32
+	offering   bool // an offer of ours awaits its answer
+	wantOffer  bool
+	restart    bool
+	candidates []webrtc.ICECandidateInit
+	asked      [2]int // media sections already asked for since the last offer: audio, video
+	wantAsk    bool
+}
+
+// New makes a transport; offers says that this side makes the offers, with data
+// channels of its own.
+func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) {
+	pc, err := a.newPeerConnection()
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		pc: pc, ev: ev, log: log, offers: offers,
+		ops: make(chan func(), maxOps), done: make(chan struct{}),
+	}
+	t.data.init(t)
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c != nil {
+			ev.Candidate(c.ToJSON())
+		}
+	})
+	pc.OnTrack(ev.Track)
+	pc.OnConnectionStateChange(ev.State)
+	pc.OnDataChannel(t.data.attach)
+	if offers {
+		if err := t.data.create(pc); err != nil {
+			_ = pc.Close()
+			return nil, err
+		}
+	}
+	t.wg.Add(1)
+	go t.run()
+	return t, nil
+}
+
+func (t *Transport) run() {
+	defer t.wg.Done()
+	for {
+		select {
+		case op := <-t.ops:
+			op()
+		case <-t.done:
+			if err := t.pc.GracefulClose(); err != nil {
+				t.log.Debug("closing peer connection", "err", err)
+			}
+			return
+		}
+		if len(t.ops) == 0 {
+			t.negotiate()
+		}
+	}
+}
+
+// Close ends the transport without waiting; Wait waits.
+func (t *Transport) Close() { t.once.Do(func() { close(t.done) }) }
+
+// Wait returns when the transport's goroutines have ended after Close.
+func (t *Transport) Wait() { t.wg.Wait() }
+
+func (t *Transport) post(op func()) error {
+	select {
+	case <-t.done:
+		return ErrClosed
+	default:
+	}
+	select {
+	case t.ops <- op:
+		return nil
+	default:
+		return ErrBusy
+	}
+}
+
+// SetOffer applies the client's offer and answers it through Events.Answer.
+func (t *Transport) SetOffer(sdp string, id uint32) error {
+	return t.post(func() {
+		if err := t.answer(sdp, id); err != nil {
+			t.ev.Failed("offer", err)
+		}
+	})
+}
+
+func (t *Transport) answer(sdp string, id uint32) error {
+	if t.offers {
+		return errors.New("this peer connection takes no offers")
+	}
+	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}
+	if _, err := desc.Unmarshal(); err != nil {
+		return fmt.Errorf("SDP does not parse: %w", err)
+	}
+	if err := t.pc.SetRemoteDescription(desc); err != nil {
+		return err
+	}
+	t.flushCandidates()
+	answer, err := t.pc.CreateAnswer(nil)
+	if err != nil {
+		return err
+	}
+	if err := t.pc.SetLocalDescription(answer); err != nil {
+		return err
+	}
+	t.asked = [2]int{}
+	t.ev.Answer(answer.SDP, id, t.mids())
+	t.wantAsk = t.wantAsk || t.unmatched() != [2]int{}
+	return nil
+}
+
+// SetAnswer applies the client's answer to our offer of that id; id 0 is the
+// last one.
+func (t *Transport) SetAnswer(sdp string, id uint32) error {
+	return t.post(func() {
+		if !t.offering || (id != 0 && id != t.offerID) {
+			t.log.Debug("stale answer", "id", id, "offer", t.offerID)
+			return
+		}
+		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}
+		if _, err := desc.Unmarshal(); err != nil {
+			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err))
+			return
+		}
+		if err := t.pc.SetRemoteDescription(desc); err != nil {
+			t.ev.Failed("answer", err)
+			return
+		}
+		t.offering = false
+		t.flushCandidates()
+	})
+}
+
+// AddCandidate adds a candidate of the client's.
+func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
+	return t.post(func() {
+		if t.pc.RemoteDescription() == nil {
+			if len(t.candidates) < maxCandidates {
+				t.candidates = append(t.candidates, c)
+			}
+			return
+		}
+		if err := t.pc.AddICECandidate(c); err != nil {
+			t.ev.Failed("candidate", err)
+		}
+	})
+}
+
+func (t *Transport) flushCandidates() {
+	for _, c := range t.candidates {
+		if err := t.pc.AddICECandidate(c); err != nil {
+			t.ev.Failed("candidate", err)
+		}
+	}
+	t.candidates = nil
+}
+
+// Negotiate has changes described to the client, by an offer of ours or by
+// asking for one; several calls in a row become one. With restart, ICE starts
+// anew (RFC 8445 section 9).
+func (t *Transport) Negotiate(restart bool) error {
+	return t.post(func() {
+		t.wantOffer = t.wantOffer || t.offers
+		t.wantAsk = t.wantAsk || !t.offers
+		t.restart = t.restart || restart
+	})
+}
+
+// negotiate runs when no operation waits.
+func (t *Transport) negotiate() {
+	switch {
+	case t.wantAsk && !t.offers && t.pc.RemoteDescription() != nil:
+		t.wantAsk = false
+		need := t.unmatched()
+		audio, video := max(0, need[0]-t.asked[0]), max(0, need[1]-t.asked[1])
+		t.asked[0] += audio
+		t.asked[1] += video
+		t.ev.Sections(uint32(audio), uint32(video)) //nolint:gosec // counts of media sections
+	case t.wantOffer && (!t.offering || t.restart):
+		if err := t.offer(); err != nil {
+			t.log.Warn("offer to the client failed", "err", err)
+		}
+	}
+}
+
+func (t *Transport) offer() error {
+	if t.offering {
+		// A resuming client may never have seen the pending offer.
+		if err := t.pc.SetLocalDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeRollback}); err != nil {
+			t.log.Debug("rollback of the pending offer", "err", err)
+		}
+		t.offering = false
+	}
+	var opts *webrtc.OfferOptions
+	if t.restart && t.pc.RemoteDescription() != nil {
+		opts = &webrtc.OfferOptions{ICERestart: true}
+	}
+	t.wantOffer, t.restart = false, false
+	offer, err := t.pc.CreateOffer(opts)
+	if err != nil {
+		return err
+	}
+	if err := t.pc.SetLocalDescription(offer); err != nil {
+		return err
+	}
+	t.offering = true
+	t.offerID++
+	t.ev.Offer(offer.SDP, t.offerID, t.mids())
+	return nil
+}
+
+// unmatched counts sending sections (audio, video) the client has no place for.
+func (t *Transport) unmatched() (n [2]int) {
+	for _, tr := range t.pc.GetTransceivers() {
+		if tr.Mid() != "" || tr.Sender() == nil || tr.Sender().Track() == nil {
+			continue
+		}
+		if tr.Kind() == webrtc.RTPCodecTypeAudio {
+			n[0]++
+		} else {
+			n[1]++
+		}
+	}
+	return n
+}
+
+func (t *Transport) mids() map[string]string {
+	m := make(map[string]string)
+	for _, tr := range t.pc.GetTransceivers() {
+		if s := tr.Sender(); s != nil && s.Track() != nil && tr.Mid() != "" {
+			m[tr.Mid()] = s.Track().ID()
+		}
+	}
+	return m
+}
+
+// AddTrack starts sending track after the next negotiation and hands its sender
+// to ready (nil with an error).
+func (t *Transport) AddTrack(track webrtc.TrackLocal, ready func(*webrtc.RTPSender, error)) error {
+	return t.post(func() {
+		s, err := t.pc.AddTrack(track)
+		ready(s, err)
+	})
+}
+
+// RemoveTrack stops a sender; its media section is reused later.
+func (t *Transport) RemoveTrack(s *webrtc.RTPSender) error {
+	return t.post(func() {
+		if err := t.pc.RemoveTrack(s); err != nil {
+			t.log.Debug("removing a track", "err", err)
+		}
+	})
+}
+
+// WriteRTCP sends RTCP packets now, from any goroutine.
+func (t *Transport) WriteRTCP(pkts []rtcp.Packet) error { return t.pc.WriteRTCP(pkts) }
+
+// State is the present state of the peer connection.
+func (t *Transport) State() webrtc.PeerConnectionState { return t.pc.ConnectionState() }
+
+// Protocol tells the transport protocol of the selected path: "udp", "tcp" or
+// "" while there is none.
+func (t *Transport) Protocol() string {
+	sctp := t.pc.SCTP()
+	if sctp == nil || sctp.Transport() == nil || sctp.Transport().ICETransport() == nil {
+		return ""
+	}
+	pair, err := sctp.Transport().ICETransport().GetSelectedCandidatePair()
+	if err != nil || pair == nil || pair.Local == nil {
+		return ""
+	}
+	return pair.Local.Protocol.String()
+}

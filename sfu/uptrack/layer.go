@@ -1,0 +1,193 @@
+// Package uptrack reads one published track: its layers as they arrive, their
+// sender reports and levels, and asks the publisher for key frames.
+package uptrack
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+
+	"diemcau/sfu/codec"
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/rtpcache"
+)
+
+const (
+	videoRing  = 512 // packets kept per video layer for late forwarding and NACKs
+	audioRing  = 128 // packets, 2.5 s at 20 ms
+	maxPacket  = 1500
+	keyFrameIn = 300 * time.Millisecond // least time between two key-frame requests of a layer
+
+	// SilentAfter is how long a video layer may send nothing before it counts as
+	// switched off at its publisher.
+	SilentAfter = 2500 * time.Millisecond
+)
+
+// Stream is where a layer's packets come from: a webrtc.TrackRemote.
+type Stream interface {
+	Read(b []byte) (n int, attrs interceptor.Attributes, err error)
+}
+
+// Report is the last sender report (RFC 3550 section 6.4.1) of a layer.
+type Report struct {
+	NTP     uint64    // the publisher's clock, 32.32 fixed-point seconds
+	RTP     uint32    // the layer's time stamp at NTP
+	Arrival time.Time // ours
+}
+
+// Config describes a layer.
+type Config struct {
+	SSRC      uint32
+	Mime      string // lower case
+	ClockRate uint32
+	LevelID   uint8 // header extension id of the audio level; 0 if none
+	Stream    Stream
+	// ReadRTCP blocks for the publisher's RTCP packets about this layer.
+	ReadRTCP func() ([]rtcp.Packet, interceptor.Attributes, error)
+	// WriteRTCP sends to the publisher.
+	WriteRTCP func([]rtcp.Packet) error
+	// Ended is called once, when the stream has ended.
+	Ended func()
+	Log   *slog.Logger
+}
+
+// Layer is one received RTP stream of a track: an audio track, or one simulcast
+// layer. Its two goroutines, reader and report reader, end when the stream does.
+type Layer struct {
+	cfg  Config
+	pool *fanout.Pool
+	ring *rtpcache.Ring
+	feed *fanout.Feed
+	wg   sync.WaitGroup
+
+	report  atomic.Pointer[Report]
+	arrival atomic.Int64 // unix nanoseconds of the newest packet
+	packets atomic.Uint64
+	bytes   atomic.Uint64
+
+	keyMu   sync.Mutex
+	keyLast time.Time
+
+	levelMu sync.Mutex
+	level   levelWindow
+}
+
+// Start begins to read the layer.
+func Start(cfg Config, pool *fanout.Pool) *Layer {
+	size := videoRing
+	if strings.HasPrefix(cfg.Mime, "audio/") {
+		size = audioRing
+	}
+	l := &Layer{cfg: cfg, pool: pool, ring: rtpcache.New(size)}
+	l.feed = pool.NewFeed(l.ring, cfg.Mime)
+	l.wg.Add(2)
+	go l.read()
+	go l.readReports()
+	return l
+}
+
+// Wait returns when the layer's stream has ended and its goroutines with it.
+func (l *Layer) Wait() { l.wg.Wait() }
+
+// Feed is where to get the layer's packets from.
+func (l *Layer) Feed() *fanout.Feed { return l.feed }
+
+// Get copies the packet of a sequence number into buf; 0 if it is gone.
+func (l *Layer) Get(seq uint16, buf []byte) int { return l.ring.Get(seq, buf) }
+
+// Report is the last sender report, nil before the first.
+func (l *Layer) Report() *Report { return l.report.Load() }
+
+// ClockRate in Hz.
+func (l *Layer) ClockRate() uint32 { return l.cfg.ClockRate }
+
+// Live tells whether the layer sent anything lately.
+func (l *Layer) Live(now time.Time) bool {
+	last := l.arrival.Load()
+	return last != 0 && now.UnixNano()-last < int64(SilentAfter)
+}
+
+// Counts are the packets and payload bytes received so far.
+func (l *Layer) Counts() (packets, bytes uint64) { return l.packets.Load(), l.bytes.Load() }
+
+func (l *Layer) read() {
+	defer l.wg.Done()
+	defer l.cfg.Ended()
+	buf := make([]byte, maxPacket)
+	for {
+		n, _, err := l.cfg.Stream.Read(buf)
+		if err != nil {
+			l.cfg.Log.Debug("layer ended", "ssrc", l.cfg.SSRC, "err", err)
+			return
+		}
+		l.packet(buf[:n])
+	}
+}
+
+func (l *Layer) packet(pkt []byte) {
+	h, ok := codec.ParseHeader(pkt)
+	if !ok {
+		return
+	}
+	now := time.Now()
+	if h.PayloadEnd > h.PayloadStart {
+		l.arrival.Store(now.UnixNano())
+	}
+	l.packets.Add(1)
+	l.bytes.Add(uint64(h.PayloadEnd - h.PayloadStart)) //nolint:gosec // an RTP packet's length
+	if l.cfg.LevelID != 0 {
+		if level, _, ok := codec.AudioLevel(codec.HeaderExtension(pkt, l.cfg.LevelID)); ok {
+			l.levelMu.Lock()
+			l.level.add(level)
+			l.levelMu.Unlock()
+		}
+	}
+	if slot, ok := l.ring.Store(h.SequenceNumber, pkt); ok {
+		l.pool.Post(l.feed, slot, now)
+	}
+}
+
+func (l *Layer) readReports() {
+	defer l.wg.Done()
+	for {
+		pkts, _, err := l.cfg.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, p := range pkts {
+			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == l.cfg.SSRC {
+				l.report.Store(&Report{NTP: sr.NTPTime, RTP: sr.RTPTime, Arrival: time.Now()})
+			}
+		}
+	}
+}
+
+// RequestKeyFrame asks the publisher for a key frame (PLI, RFC 4585 section
+// 6.3.1), at most once every 300 ms however many subscribers ask.
+func (l *Layer) RequestKeyFrame() {
+	now := time.Now()
+	l.keyMu.Lock()
+	if now.Sub(l.keyLast) < keyFrameIn {
+		l.keyMu.Unlock()
+		return
+	}
+	l.keyLast = now
+	l.keyMu.Unlock()
+	if err := l.cfg.WriteRTCP([]rtcp.Packet{
+		&rtcp.PictureLossIndication{SenderSSRC: l.cfg.SSRC, MediaSSRC: l.cfg.SSRC},
+	}); err != nil {
+		l.cfg.Log.Debug("key-frame request", "ssrc", l.cfg.SSRC, "err", err)
+	}
+}
+
+// TakeLevel returns how loud the layer was since the last call and begins anew.
+func (l *Layer) TakeLevel() Loudness {
+	l.levelMu.Lock()
+	defer l.levelMu.Unlock()
+	return l.level.take()
+}
