@@ -224,3 +224,12 @@ func (c *testClient) reliable() *webrtc.DataChannel {
 	defer c.mu.Unlock()
 	return c.channels[transport.Reliable]
 }
+
+func encodeUser(t *testing.T, seq uint32) []byte {
+	t.Helper()
+	body, err := proto.Marshal(&livekit.DataPacket{
+		Sequence: seq, Value: &livekit.DataPacket_User{User: &livekit.UserPacket{Payload: []byte{1}}},
+	})
+	require.NoError(t, err)
+	return body
+}

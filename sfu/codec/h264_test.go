@@ -139,7 +139,7 @@ func (w *bitWriter) bits(v uint64, n int) {
 func (w *bitWriter) ue(values ...uint64) {
 	for _, v := range values {
 		length := 0
-		for v+1>>(length+1) != 0 {
+		for (v+1)>>(length+1) != 0 {
 			length++
 		}
 		w.bits(v+1, 2*length+1)
