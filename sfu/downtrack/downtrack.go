@@ -76,9 +76,11 @@ type DownTrack struct {
 	out      output
 	layers   [MaxLayers]*uptrack.Layer // nil while the publisher does not send it
 	attached [MaxLayers]bool
-	wanted   int // what the subscriber asked for; None: paused
-	target   int // what is being switched to, or is current
-	current  int // what is forwarded
+	wanted   int  // what the subscriber asked for; None: paused
+	target   int  // what is being switched to, or is current
+	current  int  // what is forwarded
+	midFrame bool // the newest packet sent was not the last of its frame
+	held     held
 	seq      seqmap.Map
 	munger   codec.VP8Munger
 	clock    timeline

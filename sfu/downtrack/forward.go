@@ -14,7 +14,18 @@ import (
 // A packet of the current layer is forwarded with its sequence number, time
 // stamp and VP8 ids mapped. While another layer is the target, its packets are
 // watched for a key frame; with it the target becomes current, and its numbers
-// are joined to what was sent last.
+// are joined to what was sent last. If a frame of the old layer is under way,
+// the key frame is held, in its layer's ring, until that frame is whole.
+
+// maxHold is how long a key frame waits for the old layer's frame to end.
+const maxHold = 40 * time.Millisecond
+
+// held is a key frame of the target that waits.
+type held struct {
+	on          bool
+	first, last uint16 // sequence numbers that came meanwhile
+	since       time.Time
+}
 
 // choose sets the target from what is wanted and what the publisher sends.
 func (d *DownTrack) choose(now time.Time) {
@@ -23,6 +34,7 @@ func (d *DownTrack) choose(now time.Time) {
 		return
 	}
 	d.target = next
+	d.held = held{}
 	if next == None {
 		d.current = None
 	}
@@ -105,25 +117,66 @@ func (d *DownTrack) Forward(p *fanout.Packet) {
 		return
 	}
 	if i != d.current {
-		if i != d.target || len(p.Payload) == 0 {
-			return
-		}
-		if !p.KeyFrame {
-			d.layers[i].RequestKeyFrame()
-			return
-		}
-		d.switchTo(i, p)
+		d.watch(i, p)
+		return
 	}
 	if len(p.Payload) == 0 {
 		d.seq.Drop(p.Header.SequenceNumber)
 		return
 	}
 	d.send(p)
+	if d.held.on && !d.midFrame {
+		d.release()
+	}
+}
+
+// watch looks for the key frame with which layer i can become current.
+func (d *DownTrack) watch(i int, p *fanout.Packet) {
+	switch {
+	case i != d.target || len(p.Payload) == 0:
+	case d.held.on:
+		if int16(p.Header.SequenceNumber-d.held.last) > 0 { //nolint:gosec // serial numbers
+			d.held.last = p.Header.SequenceNumber
+		}
+		if p.Arrival.Sub(d.held.since) > maxHold {
+			d.release()
+		}
+	case !p.KeyFrame:
+		d.layers[i].RequestKeyFrame()
+	case d.current != None && d.midFrame:
+		d.held = held{on: true, first: p.Header.SequenceNumber, last: p.Header.SequenceNumber, since: p.Arrival}
+	default:
+		d.switchTo(i, p)
+		d.send(p)
+	}
+}
+
+// release makes the target current with the packets that were held.
+func (d *DownTrack) release() {
+	h := d.held
+	d.held = held{}
+	layer := d.layers[d.target]
+	var p fanout.Packet
+	for seq := h.first; int16(h.last-seq) >= 0; seq++ { //nolint:gosec // serial numbers
+		n := layer.Get(seq, d.retryBuf[:])
+		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) || len(p.Payload) == 0 {
+			continue
+		}
+		p.Arrival = h.since
+		if d.current != d.target {
+			if !p.KeyFrame {
+				return // the key frame is gone; another was asked for
+			}
+			d.switchTo(d.target, &p)
+		}
+		d.send(&p)
+	}
 }
 
 // switchTo makes layer i current with p, the first packet of a key frame.
 func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	d.clock.join(p.Header.Timestamp, d.layers[i].Report(), p.Arrival)
+	d.held = held{}
 	d.seq.Switch(p.Header.SequenceNumber)
 	if p.VP8OK {
 		d.munger.Switch(p.VP8)
@@ -146,6 +199,9 @@ func (d *DownTrack) send(p *fanout.Packet) {
 	}
 	if p.VP8OK {
 		e.pic, e.tl0, e.keyIdx = d.munger.Map(p.VP8)
+	}
+	if last, ok := d.seq.Last(); ok && last == out {
+		d.midFrame = !e.marker
 	}
 	d.history.put(e)
 	if d.write(e, p.Payload, p.VP8, p.VP8OK) {

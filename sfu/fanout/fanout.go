@@ -240,7 +240,7 @@ func (w *Worker) forward(it item) {
 		return
 	}
 	p := &w.pkt
-	if !p.parse(it.feed, w.buf[:n]) {
+	if !p.Parse(it.feed, w.buf[:n]) {
 		return
 	}
 	p.Arrival = it.arrival
@@ -249,8 +249,8 @@ func (w *Worker) forward(it item) {
 	}
 }
 
-// parse takes buf apart; false if it is no RTP packet.
-func (p *Packet) parse(f *Feed, buf []byte) bool {
+// Parse takes buf apart, a packet of f; false if it is no RTP packet.
+func (p *Packet) Parse(f *Feed, buf []byte) bool {
 	h, ok := codec.ParseHeader(buf)
 	if !ok {
 		return false
