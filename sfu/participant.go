@@ -157,7 +157,7 @@ func (p *participant) join(start *livekit.StartSession) {
 		p.addTrack(req)
 	}
 	if start.PublisherOffer.GetSdp() != "" {
-		p.check(p.pub.SetOffer(start.PublisherOffer.Sdp, start.PublisherOffer.Id))
+		p.offered(start.PublisherOffer)
 	}
 	for _, t := range r.tracks {
 		p.maybeSubscribe(t)
@@ -217,7 +217,7 @@ func (p *participant) resumed(start *livekit.StartSession) {
 		return
 	}
 	if start.PublisherOffer.GetSdp() != "" {
-		p.check(p.pub.SetOffer(start.PublisherOffer.Sdp, start.PublisherOffer.Id))
+		p.offered(start.PublisherOffer)
 	}
 	if p.subPrimary || (!p.single && len(p.subs) > 0) {
 		p.check(p.sub.Negotiate(true))

@@ -22,7 +22,7 @@ func (r *Room) handle(s *Session, req *livekit.SignalRequest) {
 	}
 	switch m := req.Message.(type) {
 	case *livekit.SignalRequest_Offer:
-		p.check(p.pub.SetOffer(m.Offer.GetSdp(), m.Offer.GetId()))
+		p.offered(m.Offer)
 	case *livekit.SignalRequest_Answer:
 		p.check(p.sub.SetAnswer(m.Answer.GetSdp(), m.Answer.GetId()))
 	case *livekit.SignalRequest_Trickle:
@@ -65,6 +65,20 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 		set(resp)
 	}
 	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RequestResponse{RequestResponse: resp}})
+}
+
+// offered passes on the client's offer, with the codecs its announced tracks are
+// to have.
+func (p *participant) offered(offer *livekit.SessionDescription) {
+	prefer := make(map[string]string)
+	for _, t := range p.pending {
+		if t.info.Type == livekit.TrackType_VIDEO && t.info.MimeType != "" {
+			for _, cid := range t.cids {
+				prefer[cid] = t.info.MimeType
+			}
+		}
+	}
+	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), prefer))
 }
 
 func (p *participant) trickle(t *livekit.TrickleRequest) {

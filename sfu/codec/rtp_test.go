@@ -55,7 +55,7 @@ func TestPayloadRange(t *testing.T) {
 			start, end, ok := PayloadRange(tt.pkt)
 			require.Equal(t, !tt.bad, ok)
 			require.Equal(t, []int{tt.start, tt.end}, []int{start, end})
-			h, _ := ParseHeader(tt.pkt)
+			h, ok := ParseHeader(tt.pkt)
 			require.Equal(t, !tt.bad, ok)
 			if ok {
 				require.Equal(t, len(tt.pkt)-end, h.Padding)

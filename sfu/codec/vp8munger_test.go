@@ -129,11 +129,13 @@ func TestMungerDropForLong(t *testing.T) {
 }
 
 // FuzzVP8Munger plays sources in order against a count: each forwarded picture
-// gets the next id whatever is switched, lost or dropped between, and the ids of
-// the pictures seen since the switch do not change afterwards.
+// gets the next id whatever is switched, lost or dropped between (what is lost
+// right before a switch leaves no gap), and the ids of the pictures seen since the
+// switch do not change afterwards.
 func FuzzVP8Munger(f *testing.F) {
 	f.Add(uint16(100), []byte{1, 1, 2, 1, 0, 50, 1, 1, 3, 2, 1})
 	f.Add(uint16(32767), []byte{1, 2, 2, 2, 1, 0, 255, 2, 1, 0, 0, 1, 1})
+	f.Add(uint16(98), []byte{3, 0, 48, 1})
 	f.Fuzz(func(t *testing.T, first uint16, calls []byte) {
 		type sent struct {
 			id, out uint16
@@ -143,14 +145,14 @@ func FuzzVP8Munger(f *testing.F) {
 		id := first & pictureIDMask
 		requireMapped(t, &m, picture(id, 0, 0), id, 0, 0)
 		recent := []sent{{id, id, len(calls)}}
-		next := id
+		next, last := id, id // id given next minus 1, and newest id given
 		for len(calls) > 0 {
 			call := calls[0] % 4
 			calls = calls[1:]
 			if call == 0 && len(calls) > 0 { // another source, wherever its ids are
 				id = uint16(calls[0]) * 129 & pictureIDMask
 				m.Switch(picture(id, 0, 0))
-				recent = nil
+				recent, next = nil, last
 				continue
 			}
 			if recent != nil {
@@ -163,6 +165,7 @@ func FuzzVP8Munger(f *testing.F) {
 				next = (next + 1) & pictureIDMask
 			default:
 				next = (next + 1) & pictureIDMask
+				last = next
 				if out, _, _ := m.Map(picture(id, 0, 0)); out != next {
 					t.Fatalf("picture %d: %d, want %d", id, out, next)
 				}

@@ -141,7 +141,7 @@ func (d *DownTrack) watch(i int, p *fanout.Packet) {
 		if p.Arrival.Sub(d.held.since) > maxHold {
 			d.release()
 		}
-	case !p.KeyFrame:
+	case !p.KeyFrame || !p.Start:
 		d.layers[i].RequestKeyFrame()
 	case d.current != None && d.midFrame:
 		d.held = held{on: true, first: p.Header.SequenceNumber, last: p.Header.SequenceNumber, since: p.Arrival}

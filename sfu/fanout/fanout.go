@@ -162,6 +162,9 @@ func (w *Worker) Do(fn func()) bool {
 	}
 }
 
+// Idle tells whether no packet waits for the worker.
+func (w *Worker) Idle() bool { return len(w.packets) == 0 }
+
 // Add makes m known to its worker, which ticks it from then on. Call it on the
 // worker's goroutine.
 func (w *Worker) Add(m Member) { w.members[m] = struct{}{} }

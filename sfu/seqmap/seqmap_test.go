@@ -169,6 +169,35 @@ func TestHistoryEnds(t *testing.T) {
 	require.Equal(t, uint16(1), out)
 }
 
+// Numbers from before a switch are not looked up among the changes of the
+// source before.
+func TestHistoryOfEarlierSource(t *testing.T) {
+	var m Map
+	m.Switch(100)
+	for i := range uint16(history) {
+		_, ok := m.Map(100 + 2*i)
+		require.True(t, ok)
+		require.True(t, m.Drop(100+2*i+1))
+	}
+	m.Switch(150)
+	run(t, &m, []step{{"map", 150, 100 + history}, {"drop", 151, 0}, {"map", 152, 101 + history}})
+	for src := range uint16(150) {
+		_, ok := m.Map(src)
+		require.False(t, ok, "%d", src)
+	}
+}
+
+// Age counts at the source too: a long run of dropped packets makes those
+// before it too old, though few numbers were handed out.
+func TestWindowOverDroppedRun(t *testing.T) {
+	var m Map
+	run(t, &m, []step{{"switch", 0, 0}, {"map", 0, 0}})
+	for src := range uint16(Window - 1) {
+		require.True(t, m.Drop(src+1))
+	}
+	run(t, &m, []step{{"map", Window, 1}, {"map", 0, 0}, {"map", Window + 1, 2}, {"lost", 0, 0}})
+}
+
 // An offset that has not changed for longer than the number space applies still.
 func TestLongRun(t *testing.T) {
 	var m Map

@@ -1,6 +1,9 @@
 package transport
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
@@ -79,4 +82,47 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 		}
 	}
 	return nil
+}
+
+// preferCodecs puts the preferred codec of each offered track first in our
+// answer: clients send in the first one.
+func (t *Transport) preferCodecs(offer *sdp.SessionDescription, prefer map[string]string) {
+	if len(prefer) == 0 {
+		return
+	}
+	byMid := make(map[string]*webrtc.RTPTransceiver)
+	for _, tr := range t.pc.GetTransceivers() {
+		byMid[tr.Mid()] = tr
+	}
+	for _, m := range offer.MediaDescriptions {
+		mid, _ := m.Attribute(sdp.AttrKeyMID)
+		msid, _ := m.Attribute(sdp.AttrKeyMsid)
+		_, track, _ := strings.Cut(msid, " ")
+		tr := byMid[mid]
+		if mime := prefer[track]; mime != "" && tr != nil && tr.Receiver() != nil {
+			if err := tr.SetCodecPreferences(withFirst(tr.Receiver().GetParameters().Codecs, mime)); err != nil {
+				t.log.Warn("codec preference", "mime", mime, "err", err)
+			}
+		}
+	}
+}
+
+// withFirst moves the formats of a codec, and the RTX formats that repair them,
+// to the front.
+func withFirst(codecs []webrtc.RTPCodecParameters, mime string) []webrtc.RTPCodecParameters {
+	apt := make(map[string]bool)
+	for _, c := range codecs {
+		if strings.EqualFold(c.MimeType, mime) {
+			apt["apt="+itoa(c.PayloadType)] = true
+		}
+	}
+	first := func(c webrtc.RTPCodecParameters) int {
+		if strings.EqualFold(c.MimeType, mime) || apt[c.SDPFmtpLine] {
+			return 0
+		}
+		return 1
+	}
+	out := slices.Clone(codecs)
+	slices.SortStableFunc(out, func(a, b webrtc.RTPCodecParameters) int { return first(a) - first(b) })
+	return out
 }

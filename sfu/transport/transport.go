@@ -136,26 +136,30 @@ func (t *Transport) post(op func()) error {
 }
 
 // SetOffer applies the client's offer and answers it through Events.Answer.
-func (t *Transport) SetOffer(sdp string, id uint32) error {
+// prefer names the codec (a MIME type) that the client is to send a track in,
+// by the track's id in the offer.
+func (t *Transport) SetOffer(sdp string, id uint32, prefer map[string]string) error {
 	return t.post(func() {
-		if err := t.answer(sdp, id); err != nil {
+		if err := t.answer(sdp, id, prefer); err != nil {
 			t.ev.Failed("offer", err)
 		}
 	})
 }
 
-func (t *Transport) answer(sdp string, id uint32) error {
+func (t *Transport) answer(sdp string, id uint32, prefer map[string]string) error {
 	if t.offers {
 		return errors.New("this peer connection takes no offers")
 	}
 	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}
-	if _, err := desc.Unmarshal(); err != nil {
+	parsed, err := desc.Unmarshal()
+	if err != nil {
 		return fmt.Errorf("SDP does not parse: %w", err)
 	}
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		return err
 	}
 	t.flushCandidates()
+	t.preferCodecs(parsed, prefer)
 	answer, err := t.pc.CreateAnswer(nil)
 	if err != nil {
 		return err

@@ -1,0 +1,391 @@
+package downtrack
+
+import (
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+
+	"diemcau/sfu/codec"
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
+)
+
+// source is a layer fed by a test.
+type source struct {
+	packets chan []byte
+	reports chan []rtcp.Packet
+	asked   chan struct{} // key-frame requests
+	layer   *uptrack.Layer
+}
+
+func (s *source) Read(b []byte) (int, interceptor.Attributes, error) {
+	p, ok := <-s.packets
+	if !ok {
+		return 0, nil, io.EOF
+	}
+	return copy(b, p), nil, nil
+}
+
+// bench is one subscriber's stream with three VP8 layers in front of it and a
+// recorder behind.
+type bench struct {
+	t       *testing.T
+	pool    *fanout.Pool
+	worker  *fanout.Worker
+	layers  [MaxLayers]*source
+	down    *DownTrack
+	reports chan []byte // RTCP of the subscriber
+
+	mu     sync.Mutex
+	sent   []*rtp.Packet
+	rtcp   []rtcp.Packet
+	posted int
+}
+
+const (
+	testSSRC, testRTX = 1111, 2222
+	testPT, testRTXPT = 96, 97
+)
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, pool: fanout.New(1, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
+	b.worker = b.pool.Worker()
+	b.down = New(Config{
+		TrackID: "TR", StreamID: "PA|TR", Kind: webrtc.RTPCodecTypeVideo,
+		Codec:     webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+		WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler),
+	}, b.worker, MaxLayers-1)
+	for i := range b.layers {
+		s := &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)}
+		s.layer = uptrack.Start(uptrack.Config{
+			SSRC: uint32(i + 1), Mime: codec.MimeVP8, ClockRate: 90000, Stream: s,
+			ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
+				p, ok := <-s.reports
+				if !ok {
+					return nil, nil, io.EOF
+				}
+				return p, nil, nil
+			},
+			WriteRTCP: func([]rtcp.Packet) error { s.asked <- struct{}{}; return nil },
+			Ended:     func() {}, Log: slog.New(slog.DiscardHandler),
+		}, b.pool)
+		b.layers[i] = s
+		b.down.SetLayer(i, s.layer)
+	}
+	_, err := b.down.Bind(b)
+	require.NoError(t, err)
+	b.settle()
+	for i := range b.layers { // all layers are live before a test begins
+		b.feed(frame{layer: i, seq: 65535})
+	}
+	t.Cleanup(func() {
+		for _, s := range b.layers {
+			close(s.packets)
+			close(s.reports)
+			s.layer.Wait()
+		}
+		close(b.reports)
+		b.down.Close()
+		b.down.Wait()
+		b.pool.Close()
+	})
+	return b
+}
+
+// The bench is a webrtc.TrackLocalContext and the stream written to.
+func (b *bench) CodecParameters() []webrtc.RTPCodecParameters {
+	return []webrtc.RTPCodecParameters{
+		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264}, PayloadType: 125},
+		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, PayloadType: testPT},
+		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, SDPFmtpLine: "apt=96"}, PayloadType: testRTXPT},
+	}
+}
+func (b *bench) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter { return nil }
+func (b *bench) SSRC() webrtc.SSRC                                      { return testSSRC }
+func (b *bench) SSRCRetransmission() webrtc.SSRC                        { return testRTX }
+func (b *bench) SSRCForwardErrorCorrection() webrtc.SSRC                { return 0 }
+func (b *bench) WriteStream() webrtc.TrackLocalWriter                   { return b }
+func (b *bench) ID() string                                             { return "id" }
+func (b *bench) RTCPReader() interceptor.RTCPReader                     { return reader{b} }
+func (b *bench) Write([]byte) (int, error)                              { return 0, io.ErrClosedPipe }
+
+type reader struct{ b *bench }
+
+func (r reader) Read(buf []byte, _ interceptor.Attributes) (int, interceptor.Attributes, error) {
+	p, ok := <-r.b.reports
+	if !ok {
+		return 0, nil, io.EOF
+	}
+	return copy(buf, p), nil, nil
+}
+
+func (b *bench) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent = append(b.sent, &rtp.Packet{Header: *h, Payload: append([]byte(nil), payload...)})
+	return len(payload), nil
+}
+
+func (b *bench) WriteRTCP(p []rtcp.Packet) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rtcp = append(b.rtcp, p...)
+	return nil
+}
+
+// settle waits until the worker has done everything given to it so far.
+func (b *bench) settle() {
+	b.t.Helper()
+	done := make(chan struct{})
+	require.True(b.t, b.worker.Do(func() { close(done) }))
+	<-done
+}
+
+type frame struct {
+	layer          int
+	seq            uint16
+	ts             uint32
+	pic            uint16
+	key, start, mk bool
+}
+
+// feed gives the layer a packet and waits until the worker has seen it.
+func (b *bench) feed(f frame) {
+	b.t.Helper()
+	payload := []byte{0x80, 0x80, 0x80 | byte(f.pic>>8), byte(f.pic)}
+	if f.start {
+		payload[0] |= 0x10
+	}
+	if f.key {
+		payload = append(payload, 0, 0, 0, 0x9d, 1, 0x2a, 0, byte(f.layer+1), 0, 1)
+	} else {
+		payload = append(payload, 1, 2, 3)
+	}
+	p := &rtp.Packet{Header: rtp.Header{
+		Version: 2, SequenceNumber: f.seq, Timestamp: f.ts, Marker: f.mk, SSRC: uint32(f.layer + 1),
+	}, Payload: payload}
+	raw, err := p.Marshal()
+	require.NoError(b.t, err)
+	before, _ := b.layers[f.layer].layer.Counts()
+	b.layers[f.layer].packets <- raw
+	// The reader takes the next packet only after it posted this one.
+	require.Eventually(b.t, func() bool {
+		n, _ := b.layers[f.layer].layer.Counts()
+		return n > before
+	}, time.Second, time.Millisecond/10)
+	b.layers[f.layer].packets <- []byte{0} // not RTP: ignored
+	b.drain()
+}
+
+// drain waits until the worker's queue of packets is empty.
+func (b *bench) drain() {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool { return b.worker.Idle() }, time.Second, time.Millisecond/10)
+	b.settle()
+}
+
+func (b *bench) packets() []*rtp.Packet {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]*rtp.Packet(nil), b.sent...)
+}
+
+func TestNothingIsSentBeforeAKeyFrame(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 10, ts: 900, pic: 5, start: true, mk: true})
+	require.Empty(t, b.packets())
+	require.NotEmpty(t, b.layers[2].asked, "a key frame is asked for")
+	b.feed(frame{layer: 2, seq: 11, ts: 3900, pic: 6, start: true, key: true, mk: true})
+	b.feed(frame{layer: 2, seq: 12, ts: 6900, pic: 7, start: true, mk: true})
+	got := b.packets()
+	require.Len(t, got, 2)
+	require.Equal(t, uint32(testSSRC), got[0].SSRC)
+	require.Equal(t, uint8(testPT), got[0].PayloadType)
+	require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber)
+	require.Equal(t, uint32(3000), got[1].Timestamp-got[0].Timestamp)
+}
+
+func TestASwitchWaitsForTheOldFrameToEnd(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
+	b.down.SetWanted(0)
+	b.settle()
+	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true})                        // first half
+	b.feed(frame{layer: 0, seq: 500, ts: 77, pic: 300, start: true, key: true, mk: true}) // held
+	b.feed(frame{layer: 0, seq: 501, ts: 3077, pic: 301, start: true, mk: true})          // held
+	require.Len(t, b.packets(), 2)
+	b.feed(frame{layer: 2, seq: 3, ts: 4000, pic: 2, mk: true}) // second half
+	b.feed(frame{layer: 0, seq: 502, ts: 6077, pic: 302, start: true, mk: true})
+	got := b.packets()
+	require.Len(t, got, 6)
+	var pics []uint16
+	for i, p := range got {
+		d, err := codec.ParseVP8(p.Payload)
+		require.NoError(t, err)
+		pics = append(pics, d.PictureID)
+		require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
+	}
+	require.Equal(t, []uint16{1, 2, 2, 3, 4, 5}, pics)
+	require.Greater(t, int32(got[3].Timestamp-got[2].Timestamp), int32(0))
+	require.Equal(t, uint32(3000), got[4].Timestamp-got[3].Timestamp)
+}
+
+func TestASwitchMidFrameIsNotHeldForEver(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
+	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true}) // its end is lost
+	b.down.SetWanted(0)
+	b.settle()
+	seq := uint16(100)
+	require.Eventually(t, func() bool {
+		b.feed(frame{layer: 0, seq: seq, ts: uint32(seq) * 3000, pic: seq, start: true, key: seq == 100, mk: true})
+		seq++
+		return len(b.packets()) > 3
+	}, time.Second, 5*time.Millisecond)
+	got := b.packets()
+	for i, p := range got {
+		require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
+	}
+}
+
+func TestNACKIsAnsweredByRTXOncePerRoundTrip(t *testing.T) {
+	b := newBench(t)
+	for i := range uint16(5) {
+		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
+	}
+	first := b.packets()
+	require.Len(t, first, 5)
+	lost := first[3]
+	nack, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
+		MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}, {PacketID: lost.SequenceNumber + 9000}},
+	}})
+	require.NoError(t, err)
+	b.reports <- nack
+	b.reports <- nack // at once again: the copy may still be on its way
+	b.reports <- []byte("not RTCP")
+	b.settle()
+	got := b.packets()[5:]
+	require.Len(t, got, 1)
+	require.Equal(t, uint32(testRTX), got[0].SSRC)
+	require.Equal(t, uint8(testRTXPT), got[0].PayloadType)
+	require.Equal(t, lost.Timestamp, got[0].Timestamp)
+	require.Equal(t, lost.SequenceNumber, binary.BigEndian.Uint16(got[0].Payload))
+	require.Equal(t, lost.Payload, got[0].Payload[2:])
+}
+
+func TestPLIReachesTheLayerBeingSent(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
+	for len(b.layers[2].asked) > 0 {
+		<-b.layers[2].asked
+	}
+	pli, err := rtcp.Marshal([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: testSSRC}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // requests are throttled
+		b.reports <- pli
+		return len(b.layers[2].asked) > 0
+	}, 2*time.Second, 20*time.Millisecond)
+	require.Empty(t, b.layers[1].asked)
+}
+
+func TestRoundTripTimeAndLossComeFromReceiverReports(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
+	var sr *rtcp.SenderReport
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, p := range b.rtcp {
+			if r, ok := p.(*rtcp.SenderReport); ok {
+				sr = r
+				return true
+			}
+		}
+		return false
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, uint32(testSSRC), sr.SSRC)
+	require.Equal(t, uint32(1), sr.PacketCount)
+	rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+		SSRC: testSSRC, FractionLost: 64, LastSenderReport: uint32(sr.NTPTime >> 16),
+	}}}})
+	require.NoError(t, err)
+	b.reports <- rr
+	require.Eventually(t, func() bool { return b.down.Stats().Lost == 64 }, time.Second, time.Millisecond)
+	require.Positive(t, b.down.Stats().RTT)
+}
+
+func FuzzFeedback(f *testing.F) {
+	nack, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: 1, LostPackets: 0xffff}}}})
+	rr, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: testSSRC, LastSenderReport: 1, Delay: 1 << 31}}}})
+	f.Add(nack)
+	f.Add(rr)
+	f.Add([]byte{0x81, 0xce, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0})
+	pool := fanout.New(1, slog.New(slog.DiscardHandler))
+	f.Cleanup(pool.Close)
+	d := New(Config{
+		Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+		Kind:  webrtc.RTPCodecTypeVideo, Log: slog.New(slog.DiscardHandler),
+	}, pool.Worker(), 0)
+	f.Fuzz(func(_ *testing.T, raw []byte) {
+		pkts, err := rtcp.Unmarshal(raw)
+		if err != nil {
+			return
+		}
+		for _, p := range pkts {
+			d.feedback(p, time.Now())
+		}
+	})
+}
+
+func TestH264FormatsAreMatchedByPacketizationAndProfile(t *testing.T) {
+	have := []webrtc.RTPCodecParameters{}
+	for i, line := range []string{
+		"packetization-mode=0;profile-level-id=42e01f", "packetization-mode=1;profile-level-id=640032",
+		"packetization-mode=1;profile-level-id=42e01f",
+	} {
+		have = append(have, webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, SDPFmtpLine: line},
+			PayloadType:        webrtc.PayloadType(i),
+		})
+	}
+	for i, c := range have {
+		got, ok := matchCodec(c.RTPCodecCapability, have)
+		require.True(t, ok)
+		require.Equal(t, webrtc.PayloadType(i), got.PayloadType)
+	}
+	_, ok := matchCodec(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, have)
+	require.False(t, ok)
+}
+
+func TestTimelineJoinsByReportsWhereItCan(t *testing.T) {
+	start := time.Now()
+	ntp := func(d time.Duration) uint64 { return ntpTime(start) + ntpDuration(d) }
+	report := func(d time.Duration, ts uint32) *uptrack.Report {
+		return &uptrack.Report{NTP: ntp(d), RTP: ts, Arrival: start.Add(d)}
+	}
+	tl := timeline{rate: 90000}
+	tl.join(1000, report(0, 1000), start)
+	require.Equal(t, uint32(1000), tl.apply(1000, start))
+	// A frame captured 100 ms after the first, of a layer with another time
+	// line, arrives 150 ms after it: the reports tell the true time.
+	tl.join(500_009_000, report(0, 500_000_000), start.Add(150*time.Millisecond))
+	require.Equal(t, uint32(1000+9000), tl.apply(500_009_000, start.Add(150*time.Millisecond)))
+	// Without a report the arrival has to do: 100 ms later.
+	tl.join(42, nil, start.Add(250*time.Millisecond))
+	require.Equal(t, uint32(10000+9000), tl.apply(42, start.Add(250*time.Millisecond)))
+	// A report that lies by minutes is not believed, and time never goes back.
+	tl.rebase(report(0, 1000))
+	tl.join(7, report(time.Hour, 7), start.Add(300*time.Millisecond))
+	got := tl.apply(7, start.Add(300*time.Millisecond))
+	require.Greater(t, got, uint32(19000))
+	require.Less(t, got, uint32(19000+45000))
+}
