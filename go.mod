@@ -2,6 +2,11 @@ module diemcau
 
 go 1.26.0
 
+ignore (
+	./client/e2e/node_modules
+	./client/web/node_modules
+)
+
 require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674

@@ -371,7 +371,7 @@ func (c *testClient) simulcast() (sid string, layers [3]*vp8Layer) {
 		} else {
 			require.NoError(c.t, sender.AddEncoding(track))
 		}
-		layers[i] = &vp8Layer{track: track, rid: rid, width: 320 << i, seq: uint16(1000 * i), ts: uint32(i) << 30} //nolint:gosec // three layers
+		layers[i] = &vp8Layer{track: track, rid: rid, width: 320 << i, seq: uint16(1000 * i), ts: uint32(i) << 30}
 	}
 	go func() { // key-frame requests make the next frame a key frame
 		for {
@@ -393,9 +393,9 @@ func (c *testClient) simulcast() (sid string, layers [3]*vp8Layer) {
 				for _, e := range sender.GetParameters().HeaderExtensions {
 					switch e.URI {
 					case sdp.SDESMidURI:
-						l.midID = uint8(e.ID) //nolint:gosec // 1 to 255
+						l.midID = uint8(e.ID)
 					case sdp.SDESRTPStreamIDURI:
-						l.ridID = uint8(e.ID) //nolint:gosec // 1 to 255
+						l.ridID = uint8(e.ID)
 					}
 				}
 			}

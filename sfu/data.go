@@ -73,11 +73,11 @@ func (r *Room) route(m dataMessage) {
 		if u == nil {
 			return
 		}
-		u.ParticipantIdentity, u.ParticipantSid = pkt.ParticipantIdentity, pkt.ParticipantSid //nolint:staticcheck // old clients read it
+		u.ParticipantIdentity, u.ParticipantSid = pkt.ParticipantIdentity, pkt.ParticipantSid
 		if len(to) == 0 {
-			to = u.DestinationIdentities //nolint:staticcheck // old clients set it
+			to = u.DestinationIdentities
 		}
-		sids = u.DestinationSids //nolint:staticcheck // old clients set it
+		sids = u.DestinationSids
 	case *livekit.DataPacket_Speaker:
 		return // the server's to say
 	}

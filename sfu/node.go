@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -77,8 +78,11 @@ func (n *Node) Open(ctx context.Context, start *livekit.StartSession) (*Session,
 		return nil, ErrBadSession
 	}
 	grants := &auth.ClaimGrants{}
-	if err := json.Unmarshal([]byte(start.GrantsJson), grants); err != nil || grants.Video == nil {
+	if err := json.Unmarshal([]byte(start.GrantsJson), grants); err != nil {
 		return nil, fmt.Errorf("%w: grants: %w", ErrBadSession, err)
+	}
+	if grants.Video == nil {
+		return nil, fmt.Errorf("%w: no video grant", ErrBadSession)
 	}
 	for {
 		room, err := n.room(start.RoomName)
@@ -135,6 +139,9 @@ func (n *Node) forget(r *Room) {
 	if n.rooms[r.name] == r {
 		delete(n.rooms, r.name)
 		n.met.rooms.Dec()
+	}
+	if len(n.rooms) == 0 && !n.closed {
+		n.cleanup(debug.FreeOSMemory) // an idle node gives back what its rooms took
 	}
 }
 

@@ -91,7 +91,7 @@ func newTrackInfo(req *livekit.AddTrackRequest) *livekit.TrackInfo {
 		Sid: guid.New("TR_"), Type: req.Type, Name: req.Name, Muted: req.Muted,
 		Width: req.Width, Height: req.Height, Source: req.Source, Layers: req.Layers,
 		Simulcast:  len(req.Layers) > 1,
-		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: true, //nolint:staticcheck // old clients read it
+		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: true,
 		Encryption: req.Encryption, Stream: req.Stream, AudioFeatures: req.AudioFeatures,
 	}
 	if req.Type == livekit.TrackType_AUDIO {
@@ -149,7 +149,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	if l.kind == livekit.TrackType_AUDIO {
 		for _, e := range receiver.GetParameters().HeaderExtensions {
 			if e.URI == transport.AudioLevelURI {
-				cfg.LevelID = uint8(e.ID) //nolint:gosec // 1 to 255, RFC 8285
+				cfg.LevelID = uint8(e.ID)
 			}
 		}
 	}
@@ -212,7 +212,7 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	}
 	t.info.MimeType, t.info.Mid = l.codec.MimeType, l.mid
 	t.info.Codecs = []*livekit.SimulcastCodecInfo{{
-		MimeType: l.codec.MimeType, Mid: l.mid, Cid: t.cids[0], Layers: t.info.Layers, //nolint:staticcheck // both forms
+		MimeType: l.codec.MimeType, Mid: l.mid, Cid: t.cids[0], Layers: t.info.Layers,
 	}}
 	p.published[t.info.Sid] = t
 	p.room.tracks[t.info.Sid] = t

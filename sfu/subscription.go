@@ -147,7 +147,7 @@ func (p *participant) subscriptionFailed(sid string, why livekit.SubscriptionErr
 
 // updateSubscription takes up or ends subscriptions as the client asks.
 func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
-	sids := slices.Clone(u.TrackSids) //nolint:staticcheck // clients send either form
+	sids := slices.Clone(u.TrackSids)
 	for _, pt := range u.ParticipantTracks {
 		sids = append(sids, pt.TrackSids...)
 	}

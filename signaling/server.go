@@ -22,7 +22,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10 // a join request with an SDP offer travels in the URL
-	shutdownTimeout   = 10 * time.Second
+	shutdownTimeout   = 3 * time.Second
 )
 
 // Options are what a Server needs.

@@ -176,7 +176,7 @@ func (d *DownTrack) SetWanted(i int) {
 // Stats reads the counters.
 func (d *DownTrack) Stats() Stats {
 	return Stats{
-		Lost: uint8(d.lost.Load()), RTT: time.Duration(d.rtt.Load()), At: time.Unix(0, d.lostAt.Load()), //nolint:gosec // stored from a uint8
+		Lost: uint8(d.lost.Load()), RTT: time.Duration(d.rtt.Load()), At: time.Unix(0, d.lostAt.Load()),
 		Sent: d.sent.Load(), Resent: d.resent.Load(), KeyAsked: d.asked.Load(),
 	}
 }

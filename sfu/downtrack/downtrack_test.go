@@ -45,10 +45,9 @@ type bench struct {
 	down    *DownTrack
 	reports chan []byte // RTCP of the subscriber
 
-	mu     sync.Mutex
-	sent   []*rtp.Packet
-	rtcp   []rtcp.Packet
-	posted int
+	mu   sync.Mutex
+	sent []*rtp.Packet
+	rtcp []rtcp.Packet
 }
 
 const (

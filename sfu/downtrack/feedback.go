@@ -159,7 +159,7 @@ type reportLog struct {
 }
 
 func (l *reportLog) add(ntp uint64, at time.Time) {
-	l.sent[l.next].mid, l.sent[l.next].at = uint32(ntp>>16), at //nolint:gosec // the middle 32 bits
+	l.sent[l.next].mid, l.sent[l.next].at = uint32(ntp>>16), at
 	l.next = (l.next + 1) % len(l.sent)
 }
 
@@ -199,6 +199,6 @@ func ntpTime(t time.Time) uint64 {
 
 // ntpDuration is d, not negative, as 32.32 fixed-point seconds.
 func ntpDuration(d time.Duration) uint64 {
-	sec, frac := uint64(d/time.Second), uint64(d%time.Second) //nolint:gosec // d is not negative
+	sec, frac := uint64(d/time.Second), uint64(d%time.Second)
 	return sec<<32 + frac<<32/uint64(time.Second)
 }

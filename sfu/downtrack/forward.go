@@ -135,7 +135,7 @@ func (d *DownTrack) watch(i int, p *fanout.Packet) {
 	switch {
 	case i != d.target || len(p.Payload) == 0:
 	case d.held.on:
-		if int16(p.Header.SequenceNumber-d.held.last) > 0 { //nolint:gosec // serial numbers
+		if int16(p.Header.SequenceNumber-d.held.last) > 0 {
 			d.held.last = p.Header.SequenceNumber
 		}
 		if p.Arrival.Sub(d.held.since) > maxHold {
@@ -157,7 +157,7 @@ func (d *DownTrack) release() {
 	d.held = held{}
 	layer := d.layers[d.target]
 	var p fanout.Packet
-	for seq := h.first; int16(h.last-seq) >= 0; seq++ { //nolint:gosec // serial numbers
+	for seq := h.first; int16(h.last-seq) >= 0; seq++ {
 		n := layer.Get(seq, d.retryBuf[:])
 		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) || len(p.Payload) == 0 {
 			continue
@@ -194,7 +194,7 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		return
 	}
 	e := sentPacket{
-		out: out, src: p.Header.SequenceNumber, layer: int8(d.current), //nolint:gosec // below MaxLayers
+		out: out, src: p.Header.SequenceNumber, layer: int8(d.current),
 		ts: d.clock.apply(p.Header.Timestamp, p.Arrival), marker: p.Header.Marker,
 	}
 	if p.VP8OK {
@@ -206,7 +206,7 @@ func (d *DownTrack) send(p *fanout.Packet) {
 	d.history.put(e)
 	if d.write(e, p.Payload, p.VP8, p.VP8OK) {
 		d.packets++
-		d.octets += uint32(len(p.Payload)) //nolint:gosec // below 1500
+		d.octets += uint32(len(p.Payload))
 		d.sent.Add(1)
 	}
 }

@@ -33,13 +33,13 @@ func (t *timeline) join(ts uint32, sr *uptrack.Report, now time.Time) {
 	if sr != nil && t.base != nil {
 		// The time stamp, at the publisher's clock, in the old layer's line.
 		delta := int64(sr.NTP-t.base.NTP) * int64(t.rate) >> 32
-		byReport := ts - sr.RTP + uint32(delta) + t.base.RTP + t.baseOff        //nolint:gosec // modular arithmetic
-		if diff := int32(byReport - byArrival); abs32(diff) < int32(t.rate/2) { //nolint:gosec // modular arithmetic
+		byReport := ts - sr.RTP + uint32(delta) + t.base.RTP + t.baseOff
+		if diff := int32(byReport - byArrival); abs32(diff) < int32(t.rate/2) {
 			want = byReport
 		}
 	}
 	// Never at or before what was sent: that would be the same frame again.
-	if least := t.last + t.rate/100; int32(want-least) < 0 { //nolint:gosec // modular arithmetic
+	if least := t.last + t.rate/100; int32(want-least) < 0 {
 		want = least
 	}
 	t.offset = want - ts
@@ -54,14 +54,14 @@ func (t *timeline) rebase(sr *uptrack.Report) {
 
 func (t *timeline) apply(ts uint32, now time.Time) uint32 {
 	out := ts + t.offset
-	if !t.used || int32(out-t.last) > 0 { //nolint:gosec // modular arithmetic
+	if !t.used || int32(out-t.last) > 0 {
 		t.last, t.lastAt, t.used = out, now, true
 	}
 	return out
 }
 
 func (t *timeline) ticks(d time.Duration) uint32 {
-	return uint32(int64(d) * int64(t.rate) / int64(time.Second)) //nolint:gosec // modular arithmetic
+	return uint32(int64(d) * int64(t.rate) / int64(time.Second))
 }
 
 func abs32(v int32) int32 {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -19,6 +20,7 @@ import (
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -84,6 +86,9 @@ func (a *API) settings(cfg Config) error {
 		if ip.IsLoopback() {
 			return cfg.UseLoopback
 		}
+		if ip.IsLinkLocalUnicast() {
+			return false // means nothing on another link
+		}
 		return len(local) == 0 || slices.ContainsFunc(local, ip.Equal)
 	}
 	e := &a.engine
@@ -121,18 +126,9 @@ func (a *API) sockets(cfg Config, keep func(net.IP) bool) error {
 	}
 	ices := logFactory{cfg.Log}.NewLogger("ice")
 	if cfg.UDPPort != 0 {
-		opts := []ice.UDPMuxFromPortOption{
-			ice.UDPMuxFromPortWithIPFilter(keep),
-			ice.UDPMuxFromPortWithReadBufferSize(udpBuffer),
-			ice.UDPMuxFromPortWithWriteBufferSize(udpBuffer),
-			ice.UDPMuxFromPortWithLogger(ices),
-		}
-		if cfg.UseLoopback {
-			opts = append(opts, ice.UDPMuxFromPortWithLoopback())
-		}
-		mux, err := ice.NewMultiUDPMuxFromPort(cfg.UDPPort, opts...)
+		mux, err := listenUDP(cfg.UDPPort, keep, cfg.Log, ices)
 		if err != nil {
-			return fmt.Errorf("UDP media port %d: %w", cfg.UDPPort, err)
+			return err
 		}
 		a.udp = mux
 		a.engine.SetICEUDPMux(mux)
@@ -149,6 +145,41 @@ func (a *API) sockets(cfg Config, keep func(net.IP) bool) error {
 		a.engine.SetICETCPMux(a.tcp)
 	}
 	return nil
+}
+
+// listenUDP opens the UDP port on every address that keep accepts. An address
+// that cannot be bound just now (IPv6 duplicate detection, an interface going
+// down) is left out; no address at all is an error.
+func listenUDP(port int, keep func(net.IP) bool, log *slog.Logger, ices logging.LeveledLogger) (ice.UDPMux, error) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing this machine's addresses: %w", err)
+	}
+	var muxes []ice.UDPMux
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || !keep(n.IP) {
+			continue
+		}
+		sock, err := net.ListenUDP("udp", &net.UDPAddr{IP: n.IP, Port: port})
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			log.Warn("no media on this address", "address", n.IP, "err", err)
+			continue
+		}
+		if err != nil {
+			for _, m := range muxes {
+				_ = m.Close()
+			}
+			return nil, fmt.Errorf("UDP media port %d: %w", port, err)
+		}
+		_ = sock.SetReadBuffer(udpBuffer) // the kernel may grant less
+		_ = sock.SetWriteBuffer(udpBuffer)
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: ices, UDPConn: sock}))
+	}
+	if len(muxes) == 0 {
+		return nil, fmt.Errorf("UDP media port %d: no address to listen on", port)
+	}
+	return ice.NewMultiUDPMuxDefault(muxes...), nil
 }
 
 // splitNodeIPs tells addresses of this machine from those a NAT maps to it.

@@ -239,7 +239,7 @@ func (t *Transport) negotiate() {
 		audio, video := max(0, need[0]-t.asked[0]), max(0, need[1]-t.asked[1])
 		t.asked[0] += audio
 		t.asked[1] += video
-		t.ev.Sections(uint32(audio), uint32(video)) //nolint:gosec // counts of media sections
+		t.ev.Sections(uint32(audio), uint32(video))
 	case t.wantOffer && (!t.offering || t.restart):
 		if err := t.offer(); err != nil {
 			t.log.Warn("offer to the client failed", "err", err)

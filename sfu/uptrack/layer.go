@@ -139,7 +139,7 @@ func (l *Layer) packet(pkt []byte) {
 		l.arrival.Store(now.UnixNano())
 	}
 	l.packets.Add(1)
-	l.bytes.Add(uint64(h.PayloadEnd - h.PayloadStart)) //nolint:gosec // an RTP packet's length
+	l.bytes.Add(uint64(h.PayloadEnd - h.PayloadStart))
 	if l.cfg.LevelID != 0 {
 		if level, _, ok := codec.AudioLevel(codec.HeaderExtension(pkt, l.cfg.LevelID)); ok {
 			l.levelMu.Lock()

@@ -26,7 +26,7 @@ func (w *levelWindow) add(level uint8) {
 func (w *levelWindow) take() Loudness {
 	l := Loudness{Packets: w.packets, Loud: w.loud, DBov: 127}
 	if w.loud > 0 {
-		l.DBov = uint8(w.sum / w.loud) //nolint:gosec // a mean of 7-bit values
+		l.DBov = uint8(w.sum / w.loud)
 	}
 	*w = levelWindow{}
 	return l

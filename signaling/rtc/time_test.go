@@ -2,7 +2,6 @@ package rtc
 
 import (
 	"context"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,7 +280,7 @@ func TestLingeringEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newPipeRig(t)
 		c, s := r.join("a")
-		var raw net.Conn = c.ws.NetConn()
+		raw := c.ws.NetConn()
 		drained := make(chan struct{})
 		go func() {
 			defer close(drained)

@@ -1,0 +1,93 @@
+package configs
+
+import (
+	_ "embed"
+	"net"
+	"net/netip"
+)
+
+// Reference is the text of reference.yaml: every key, documented, with its
+// default value.
+//
+//go:embed reference.yaml
+var Reference []byte
+
+// What a demonstration runs with. The secret is public, so Load refuses it
+// outside a demonstration.
+const (
+	DemoListen  = "127.0.0.1:7880"
+	DemoDataDir = "./data/demo"
+	DemoKey     = "devkey"
+	DemoSecret  = "devsecret-devsecret-devsecret-devsecret" //nolint:gosec // public by design, see above
+	DemoRoom    = "hop-giao-ban"
+)
+
+// Config is the whole configuration. The meaning and default of each key stand
+// in reference.yaml. Keys holds secrets: do not log a Config.
+type Config struct {
+	// Demo says that the configuration was loaded with the Demo option.
+	Demo bool `yaml:"-"`
+
+	Listen   string            `yaml:"listen"`
+	DataDir  string            `yaml:"data_dir"`
+	TLS      TLS               `yaml:"tls"`
+	RTC      RTC               `yaml:"rtc"`
+	Keys     map[string]string `yaml:"keys"`
+	Redis    Service           `yaml:"redis"`
+	Database Service           `yaml:"database"`
+	Storage  Service           `yaml:"storage"`
+	Log      Log               `yaml:"log"`
+}
+
+// TLS names the certificate of the web server: both files or neither.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// RTC says where clients reach the media ports.
+type RTC struct {
+	UDPPort     int      `yaml:"udp_port"`
+	TCPPort     int      `yaml:"tcp_port"`
+	NodeIPs     []string `yaml:"node_ips"`
+	UseLoopback bool     `yaml:"use_loopback"`
+}
+
+// Service is another server that diemcau uses, by its URL.
+type Service struct {
+	URL string `yaml:"url"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Unused names the keys that are set and that this version does not use.
+func (c *Config) Unused() []string {
+	var keys []string
+	for _, s := range []struct {
+		key string
+		url string
+	}{{"redis.url", c.Redis.URL}, {"database.url", c.Database.URL}, {"storage.url", c.Storage.URL}} {
+		if s.url != "" {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
+
+// Loopback says whether the web server is reached from this machine only. A
+// name counts as loopback only if it is localhost.
+func (c *Config) Loopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

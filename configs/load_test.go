@@ -1,0 +1,341 @@
+package configs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+const goodSecret = "0123456789abcdef0123456789abcdef"
+
+var withKey = []string{"DIEMCAU_KEYS__test=" + goodSecret}
+
+// write puts a configuration into a file named c.yaml and returns its path.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// messages lists the errors of err, with the directory of path cut off.
+func messages(t *testing.T, err error, path string) []string {
+	t.Helper()
+	var errs Errors
+	require.True(t, errors.As(err, &errs), "%T: %v", err, err)
+	var lines []string
+	for _, e := range errs {
+		lines = append(lines, strings.TrimPrefix(e.Error(), filepath.Dir(path)+"/"))
+	}
+	return lines
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := Load("", withKey)
+	require.NoError(t, err)
+	require.Equal(t, &Config{
+		Listen:  "127.0.0.1:7880",
+		DataDir: "./data",
+		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
+		Keys:    map[string]string{"test": goodSecret},
+		Log:     Log{Level: "info", Format: "text"},
+	}, c)
+	require.True(t, c.Loopback())
+	require.Empty(t, c.Unused())
+}
+
+func TestNoKeyIsRefusedOutsideDemo(t *testing.T) {
+	_, err := Load("", nil)
+	require.ErrorContains(t, err, "keys: at least one API key")
+}
+
+func TestDemo(t *testing.T) {
+	c, err := Load("", nil, Demo())
+	require.NoError(t, err)
+	require.True(t, c.Demo)
+	require.Equal(t, "127.0.0.1:7880", c.Listen)
+	require.True(t, c.RTC.UseLoopback)
+	require.Equal(t, map[string]string{"devkey": "devsecret-devsecret-devsecret-devsecret"}, c.Keys)
+}
+
+func TestDemoSecretIsRefusedOutsideDemo(t *testing.T) {
+	path := write(t, "keys:\n  devkey: "+DemoSecret+"\n")
+	_, err := Load(path, nil)
+	require.Equal(t, []string{
+		"c.yaml:2: keys.devkey: is the public secret of the demonstration; make your own with `openssl rand -hex 32`",
+	}, messages(t, err, path))
+}
+
+func TestLayersOverrideInOrder(t *testing.T) {
+	path := write(t, "listen: 127.0.0.1:1000\nrtc:\n  udp_port: 1001\n  tcp_port: 1002\n  node_ips: [203.0.113.7]\nkeys:\n  file: "+goodSecret+"\n")
+	env := []string{
+		"DIEMCAU_RTC__UDP_PORT=2001", "DIEMCAU_RTC__NODE_IPS=203.0.113.8, 2001:db8::8", "DIEMCAU_LISTEN=127.0.0.1:2000",
+		"DIEMCAU_LOG__LEVEL=debug", "DIEMCAU_KEYS__Env=" + goodSecret, "DIEMCAU_RTC__USE_LOOPBACK=false",
+		"DIEMCAU_URL=http://127.0.0.1:7880", "DIEMCAU_TEST_HOST_ROLE=x", "OTHER=1",
+	}
+	c, err := Load(path, env, Demo(), Flag("--listen", "listen", "127.0.0.1:3000"), Flag("--tls-cert", "tls.cert", "a"), Flag("--tls-key", "tls.key", "b"))
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:3000", c.Listen)
+	require.Equal(t, RTC{UDPPort: 2001, TCPPort: 1002, NodeIPs: []string{"203.0.113.8", "2001:db8::8"}}, c.RTC)
+	require.Equal(t, TLS{Cert: "a", Key: "b"}, c.TLS)
+	require.Equal(t, "debug", c.Log.Level)
+	require.Equal(t, map[string]string{"devkey": DemoSecret, "file": goodSecret, "Env": goodSecret}, c.Keys)
+}
+
+func TestLastOfRepeatedVariablesCounts(t *testing.T) {
+	c, err := Load("", append([]string{"DIEMCAU_LOG__LEVEL=loud", "DIEMCAU_LOG__LEVEL=warn"}, withKey...))
+	require.NoError(t, err)
+	require.Equal(t, "warn", c.Log.Level)
+}
+
+func TestFileErrors(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"empty file", "", nil},
+		{"only comments", "# nothing\n", nil},
+		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
+		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
+		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, rtc, storage, tls",
+			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
+		}},
+		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
+			"c.yaml:1: listen: must be text, not a number; put it in quotes",
+			"c.yaml:3: rtc.udp_port: must be a whole number, not text",
+			"c.yaml:4: rtc.tcp_port: must be a whole number, not a number",
+			"c.yaml:5: rtc.node_ips: must be a list, as in [a, b], not text",
+			"c.yaml:6: rtc.use_loopback: must be true or false, not text",
+			"c.yaml:7: keys: must be keys and values, not a list",
+			"c.yaml:8: log: must be keys and values, not text",
+			"c.yaml:9: data_dir: must be text, not nothing",
+		}},
+		{"wrong types within", "rtc:\n  node_ips:\n    - 10.0.0.1\n    - 7\n    - {}\n", []string{
+			"c.yaml:4: rtc.node_ips: each item must be text, not a number; put it in quotes",
+			"c.yaml:5: rtc.node_ips: each item must be text, not keys and values",
+		}},
+		{"secret that is a number", "keys:\n  a: 12345678901234567890123456789012\n", []string{
+			"c.yaml:2: keys.a: must be text, not a number; put it in quotes",
+		}},
+		{"keys twice", "listen: 127.0.0.1:1\nrtc:\n  udp_port: 1\n  udp_port: 2\nlisten: 127.0.0.1:2\n", []string{
+			"c.yaml:4: rtc.udp_port: given twice, first in line 3",
+			"c.yaml:5: listen: given twice, first in line 1",
+		}},
+		{"a list as key", "[a]: b\n", []string{"c.yaml:1: a key must be plain text, not a list"}},
+		{"not a mapping", "- a\n", []string{"c.yaml:1: must be keys and values, not a list"}},
+		{"two documents", "listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2\n", []string{"c.yaml:2: a second YAML document; only one is read"}},
+		{"not YAML", "listen: \"127\nrtc: {\n", []string{"c.yaml:3: not YAML: found unexpected end of stream"}},
+		{"values", "listen: 127.0.0.1\nrtc:\n  udp_port: 0\n  tcp_port: 65536\n  node_ips: [10.0.0.300, 0.0.0.0, 10.0.0.1, 10.0.0.1]\n" +
+			"tls:\n  cert: a.pem\nlog: {level: loud, format: xml}\nredis:\n  url: http://x\ndatabase: {url: mysql://x}\nstorage: {url: x}\ndata_dir: ' '\n", []string{
+			"c.yaml:1: listen: must be host:port, as in 127.0.0.1:7880 or [::]:7880",
+			"c.yaml:3: rtc.udp_port: must be from 1 to 65535",
+			"c.yaml:4: rtc.tcp_port: must be from 1 to 65535",
+			`c.yaml:5: rtc.node_ips: "10.0.0.300" is not an IP address`,
+			"c.yaml:5: rtc.node_ips: 0.0.0.0 is not the address of one machine",
+			"c.yaml:5: rtc.node_ips: 10.0.0.1 stands there twice",
+			"c.yaml:7: tls.cert: is set without tls.key; set both or neither",
+			"c.yaml:8: log.level: must be one of debug, info, warn, error",
+			"c.yaml:8: log.format: must be one of text, json",
+			"c.yaml:10: redis.url: must be a URL that begins with redis:// or rediss://",
+			"c.yaml:11: database.url: must be a URL that begins with postgres:// or postgresql://",
+			"c.yaml:12: storage.url: must be a URL that begins with s3:// or file://",
+			"c.yaml:13: data_dir: must name a directory",
+		}},
+		{"weak keys", "keys:\n  a: short\n  b c: " + goodSecret + "\n  d: ' " + goodSecret + "'\n", []string{
+			"c.yaml:2: keys.a: the secret must have at least 32 characters; `openssl rand -hex 32` makes one",
+			"c.yaml:3: keys.b c: the name of a key is 1 to 64 letters, digits, dots, hyphens or underscores",
+			"c.yaml:4: keys.d: the secret begins or ends with white space",
+		}},
+		{"decoding and validation together", "rtc:\n  udp: 1\n  tcp_port: 7880\n", []string{
+			"c.yaml:2: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
+			"c.yaml:3: rtc.tcp_port: is the port of listen; they need one each",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := write(t, test.text)
+			c, err := Load(path, withKey)
+			if test.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.Nil(t, c)
+			require.Equal(t, test.want, messages(t, err, path))
+		})
+	}
+}
+
+func TestKeyMissingNamesTheFile(t *testing.T) {
+	path := write(t, "listen: 127.0.0.1:1\n")
+	_, err := Load(path, nil)
+	require.Equal(t, []string{"c.yaml: keys: at least one API key with its secret is needed; `openssl rand -hex 32` makes a secret"}, messages(t, err, path))
+}
+
+func TestListen(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:7880": "", ":7880": "", "[::]:443": "", "[fe80::1%eth0]:443": "", "localhost:80": "", "cau.tinh.gov.vn:443": "",
+		"":               "must be host:port, as in 127.0.0.1:7880 or [::]:7880",
+		"::1:80":         "must be host:port, as in 127.0.0.1:7880 or [::]:7880",
+		"127.0.0.1:0":    "its port must be a number from 1 to 65535",
+		"127.0.0.1:http": "its port must be a number from 1 to 65535",
+		"127.0.0.256:80": "its host must be an IP address or a name",
+		"-x:80":          "its host must be an IP address or a name",
+		"a..b:80":        "its host must be an IP address or a name",
+	} {
+		_, err := Load("", withKey, Flag("--listen", "listen", listen))
+		if want == "" {
+			require.NoError(t, err, listen)
+		} else {
+			require.EqualError(t, err, "--listen: listen: "+want)
+		}
+	}
+}
+
+func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
+	_, err := Load("", append([]string{
+		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
+		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short",
+	}, withKey...))
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, RTC, STORAGE, TLS"
+	require.Equal(t, []string{
+		"DIEMCAU_: " + top,
+		"DIEMCAU_KEYS: " + top,
+		"DIEMCAU_KEYS__b: keys.b: the secret must have at least 32 characters; `openssl rand -hex 32` makes one",
+		"DIEMCAU_LISTEN__PORT: " + top,
+		"DIEMCAU_LISTN: " + top,
+		"DIEMCAU_RTC: " + top,
+		"DIEMCAU_RTC__TCP_PORT: rtc.tcp_port: must be from 1 to 65535",
+		"DIEMCAU_RTC__UDP: no such configuration key; known here: NODE_IPS, TCP_PORT, UDP_PORT, USE_LOOPBACK",
+		"DIEMCAU_RTC__UDP_PORT: rtc.udp_port: must be a whole number",
+		"DIEMCAU_RTC__USE_LOOPBACK: rtc.use_loopback: must be true or false",
+	}, messages(t, err, ""))
+}
+
+func TestSecretsAreNotInErrors(t *testing.T) {
+	path := write(t, "keys:\n  a: geheim-geheim\n  b: [geheim-geheim]\n  c: {x: geheim-geheim}\nredis: {url: 'http://u:geheim-geheim@x'}\n")
+	_, err := Load(path, []string{"DIEMCAU_KEYS__d=geheim-geheim", "DIEMCAU_DATABASE__URL=x://geheim-geheim"})
+	require.Error(t, err)
+	require.Len(t, messages(t, err, path), 6)
+	require.NotContains(t, err.Error(), "geheim")
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.yaml")
+	_, err := Load(path, nil)
+	require.Equal(t, []string{"none.yaml: no such file or directory"}, messages(t, err, path))
+
+	path = write(t, strings.Repeat("# long\n", maxFile/7+1))
+	_, err = Load(path, nil)
+	require.Equal(t, []string{"c.yaml: larger than 1048576 bytes"}, messages(t, err, path))
+}
+
+func TestErrorsCanBeTakenApart(t *testing.T) {
+	_, err := Load("", []string{"DIEMCAU_X=1"})
+	var one *Error
+	require.True(t, errors.As(err, &one))
+	require.Equal(t, "DIEMCAU_X", one.Source)
+	require.Error(t, (&Config{}).Validate())
+}
+
+func TestUnused(t *testing.T) {
+	c, err := Load("", append([]string{"DIEMCAU_REDIS__URL=redis://x", "DIEMCAU_STORAGE__URL=file:///x"}, withKey...))
+	require.NoError(t, err)
+	require.Equal(t, []string{"redis.url", "storage.url"}, c.Unused())
+}
+
+func TestLoopback(t *testing.T) {
+	for listen, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "localhost:1": true,
+		"0.0.0.0:1": false, ":1": false, "[::]:1": false, "10.0.0.1:1": false, "a.vn:1": false, "x": false,
+	} {
+		require.Equal(t, want, (&Config{Listen: listen}).Loopback(), listen)
+	}
+}
+
+// TestReferenceIsComplete checks that reference.yaml has every field of Config,
+// and that a comment with a default and an example stands above every value.
+func TestReferenceIsComplete(t *testing.T) {
+	var doc yaml.Node
+	require.NoError(t, yaml.Unmarshal(Reference, &doc))
+	got := map[string]bool{}
+	var walk func(prefix string, node *yaml.Node)
+	walk = func(prefix string, node *yaml.Node) {
+		for i := 0; i < len(node.Content); i += 2 {
+			key, value := node.Content[i], node.Content[i+1]
+			name := prefix + key.Value
+			require.NotEmpty(t, key.HeadComment, "%s has no comment above it", name)
+			if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
+				walk(name+".", value)
+				continue
+			}
+			got[name] = true
+			require.Contains(t, key.HeadComment, "Default: ", name)
+			require.Contains(t, key.HeadComment, "Example: ", name)
+		}
+	}
+	walk("", doc.Content[0])
+
+	want := map[string]bool{}
+	var fields func(prefix string, typ reflect.Type)
+	fields = func(prefix string, typ reflect.Type) {
+		for i := range typ.NumField() {
+			field := typ.Field(i)
+			tag := field.Tag.Get("yaml")
+			require.NotEmpty(t, tag, field.Name)
+			switch {
+			case tag == "-":
+			case field.Type.Kind() == reflect.Struct:
+				fields(prefix+tag+".", field.Type)
+			default:
+				want[prefix+tag] = true
+			}
+		}
+	}
+	fields("", reflect.TypeFor[Config]())
+	require.Equal(t, want, got)
+}
+
+// TestReferenceIsValid loads the reference as if an operator had copied it.
+func TestReferenceIsValid(t *testing.T) {
+	path := write(t, string(Reference))
+	c, err := Load(path, withKey)
+	require.NoError(t, err)
+	defaults, err := Load("", withKey)
+	require.NoError(t, err)
+	require.Equal(t, defaults, c)
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(string(Reference), "DIEMCAU_RTC__UDP_PORT", "1")
+	f.Add("keys: {a: &x b, c: *x}\n<<: {listen: a}\n", "DIEMCAU_KEYS__a", goodSecret)
+	f.Add("? [a]\n: !!int {}\n---\n", "DIEMCAU_", "")
+	f.Add("rtc: &r\n  node_ips: [!!binary aGk=, 0x7f, 2001-01-01, ~]\n  udp_port: 0o17\ntls: *r\n", "DIEMCAU_RTC__NODE_IPS", ",,")
+	const path = "fuzz.yaml"
+	f.Fuzz(func(t *testing.T, text, name, value string) {
+		read := func(string) ([]byte, error) { return []byte(text), nil }
+		c, err := load(read, path, []string{name + "=" + value})
+		if err == nil {
+			if err := c.Validate(); err != nil {
+				t.Fatalf("loaded, and yet: %v", err)
+			}
+			return
+		}
+		variable, _, _ := strings.Cut(name, "=")
+		var errs Errors
+		if c != nil || !errors.As(err, &errs) || len(errs) == 0 {
+			t.Fatalf("config %v with error %v", c, err)
+		}
+		for _, e := range errs {
+			if e.Source != path && e.Source != variable || e.Message == "" || e.Line < 0 {
+				t.Fatalf("no place or no message: %#v", e)
+			}
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package configs
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// minSecret is the least length of an API secret in characters: HS256 wants a
+// key as long as its hash output (RFC 7518 section 3.2), which is 32 bytes.
+const minSecret = 32
+
+var (
+	keyName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	hostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+)
+
+// Validate checks the values against each other and against what the server can
+// use. It reads no files and looks up no names. An error is of type Errors.
+func (c *Config) Validate() error {
+	if errs := c.check(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// check collects what is wrong, with keys and without places.
+func (c *Config) check() Errors {
+	var errs Errors
+	fail := func(key, format string, args ...any) {
+		errs = append(errs, &Error{Key: key, Message: fmt.Sprintf(format, args...)})
+	}
+	port := checkListen(c.Listen, fail)
+	if strings.TrimSpace(c.DataDir) == "" {
+		fail("data_dir", "must name a directory")
+	}
+	switch {
+	case c.TLS.Cert != "" && c.TLS.Key == "":
+		fail("tls.cert", "is set without tls.key; set both or neither")
+	case c.TLS.Cert == "" && c.TLS.Key != "":
+		fail("tls.key", "is set without tls.cert; set both or neither")
+	}
+	checkPort("rtc.udp_port", c.RTC.UDPPort, fail)
+	checkPort("rtc.tcp_port", c.RTC.TCPPort, fail)
+	if c.RTC.TCPPort == port && port != 0 {
+		fail("rtc.tcp_port", "is the port of listen; they need one each")
+	}
+	checkNodeIPs(c.RTC.NodeIPs, fail)
+	c.checkKeys(fail)
+	checkURL("redis.url", c.Redis.URL, []string{"redis", "rediss"}, fail)
+	checkURL("database.url", c.Database.URL, []string{"postgres", "postgresql"}, fail)
+	checkURL("storage.url", c.Storage.URL, []string{"s3", "file"}, fail)
+	checkWord("log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}, fail)
+	checkWord("log.format", c.Log.Format, []string{"text", "json"}, fail)
+	return errs
+}
+
+type failFunc func(key, format string, args ...any)
+
+// checkListen checks host:port and returns the port, or 0 if it has none.
+func checkListen(listen string, fail failFunc) int {
+	host, portText, err := net.SplitHostPort(listen)
+	if err != nil {
+		fail("listen", "must be host:port, as in 127.0.0.1:7880 or [::]:7880")
+		return 0
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil || port < 1 || port > 65535 {
+		fail("listen", "its port must be a number from 1 to 65535")
+		return 0
+	}
+	_, err = netip.ParseAddr(host)
+	if host != "" && err != nil && !isHostName(host) {
+		fail("listen", "its host must be an IP address or a name")
+	}
+	return port
+}
+
+// isHostName follows RFC 1123 section 2.1. A name of digits and dots only is a
+// mistyped address and none.
+func isHostName(host string) bool {
+	return len(host) <= 253 && hostName.MatchString(host) && strings.Trim(host, "0123456789.") != ""
+}
+
+func checkPort(key string, port int, fail failFunc) {
+	if port < 1 || port > 65535 {
+		fail(key, "must be from 1 to 65535")
+	}
+}
+
+// checkNodeIPs checks that clients could send packets to each address.
+func checkNodeIPs(ips []string, fail failFunc) {
+	seen := map[netip.Addr]bool{}
+	for _, text := range ips {
+		addr, err := netip.ParseAddr(text)
+		switch {
+		case err != nil:
+			fail("rtc.node_ips", "%q is not an IP address", text)
+		case addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "":
+			fail("rtc.node_ips", "%s is not the address of one machine", text)
+		case seen[addr.Unmap()]:
+			fail("rtc.node_ips", "%s stands there twice", text)
+		}
+		seen[addr.Unmap()] = true
+	}
+}
+
+// checkKeys checks names and secrets. Its messages never show a secret.
+func (c *Config) checkKeys(fail failFunc) {
+	if len(c.Keys) == 0 {
+		fail("keys", "at least one API key with its secret is needed; `openssl rand -hex 32` makes a secret")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
+		key, secret := "keys."+name, c.Keys[name]
+		switch {
+		case !keyName.MatchString(name):
+			fail(key, "the name of a key is 1 to 64 letters, digits, dots, hyphens or underscores")
+		case secret == DemoSecret && !c.Demo:
+			fail(key, "is the public secret of the demonstration; make your own with `openssl rand -hex 32`")
+		case secret != strings.TrimSpace(secret):
+			fail(key, "the secret begins or ends with white space")
+		case utf8.RuneCountInString(secret) < minSecret:
+			fail(key, "the secret must have at least %d characters; `openssl rand -hex 32` makes one", minSecret)
+		}
+	}
+}
+
+// checkURL checks an optional URL. Its messages do not show it: it may hold a password.
+func checkURL(key, text string, schemes []string, fail failFunc) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" && u.Path == "" {
+		fail(key, "must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
+	}
+}
+
+func checkWord(key, word string, words []string, fail failFunc) {
+	if !slices.Contains(words, word) {
+		fail(key, "must be one of %s", strings.Join(words, ", "))
+	}
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# test.sh check|test|verify: the stages of the make target of that name, one
+# after the other. Every stage runs even if one before it failed; a table of what
+# ran closes it, and the exit status is 1 if anything failed. Logs: bin/test/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:?usage: deploy/test.sh check|test|verify}
+case $mode in check | test | verify) ;; *) echo "test.sh: no such mode: $mode" >&2 && exit 2 ;; esac
+out=bin/test
+mkdir -p $out
+export NO_COLOR=1
+
+started=$SECONDS
+rows=()
+failed=()
+note= # what a stage says of itself, for the table
+
+# stage NAME COMMAND... runs one stage and keeps its result. In COMMAND, being a
+# condition, `set -e` is off: each step that matters is followed by || return.
+stage() {
+  local name=$1 begin=$SECONDS result=ok
+  shift
+  echo
+  echo "== $name"
+  note=
+  if ! "$@"; then
+    result=FAILED
+    failed+=("$name")
+  fi
+  rows+=("$(printf '%-22s %-7s %4d s  %s' "$name" $result $((SECONDS - begin)) "$note")")
+}
+
+# log_of NAME is the file for the output of a stage.
+log_of() { echo "$out/$mode-$1.log"; }
+
+# go_tests NAME ARGUMENTS...: go test; its results are printed, all the rest is logged.
+go_tests() {
+  local log status=0
+  log=$(log_of "$1")
+  shift
+  go test -v -count=1 "$@" >"$log" 2>&1 || status=$?
+  grep -E '^(ok|FAIL|panic:)' "$log" || true
+  local passed skipped
+  passed=$(grep -cE '^ *--- PASS' "$log" || true)
+  skipped=$(grep -cE '^ *--- SKIP' "$log" || true)
+  note="$passed Go tests"
+  if [ "$skipped" -gt 0 ]; then
+    echo "skipped tests, which counts as failed:" && grep -E '^ *--- SKIP' "$log"
+    status=1
+  fi
+  if [ "$passed" -eq 0 ]; then
+    echo "no test ran" && status=1
+  fi
+  if [ $status -ne 0 ]; then
+    echo "--- from $log"
+    grep -nE '^ *--- FAIL|DATA RACE|panic:|Error:|Error Trace:|_test\.go:[0-9]+' "$log" | tail -n 60 || true
+    echo "--- its end" && tail -n 40 "$log"
+  fi
+  return $status
+}
+
+# npm_tests NAME DIRECTORY PATTERN WHAT: npm test; PATTERN takes the number of
+# passed tests out of its closing lines.
+npm_tests() {
+  local log status=0 passed
+  log=$(log_of "$1")
+  npm test --prefix "$2" 2>&1 | tee "$log" || status=$?
+  passed=$(sed -nE "s/$3/\\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }')
+  note="$passed $4"
+  if [ "$passed" -eq 0 ]; then
+    echo "no test ran" && status=1
+  fi
+  return $status
+}
+
+go_packages() { go list ./... | grep -v /node_modules/; }
+unit_packages() { go_packages | grep -v '^diemcau/loadtest'; }
+
+vet() {
+  local packages
+  packages=$(go_packages) || return
+  # shellcheck disable=SC2086 # a list of words
+  go vet $packages
+}
+formatted() {
+  local bad
+  bad=$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r gofmt -l) || return
+  if [ -n "$bad" ]; then
+    printf 'not formatted as gofmt does:\n%s\n' "$bad" && return 1
+  fi
+}
+lint() { bin/tools/golangci-lint run; }
+unit() {
+  local packages
+  packages=$(unit_packages) || return
+  # shellcheck disable=SC2086 # a list of words
+  go_tests unit -race -timeout 5m "$@" $packages
+}
+integration() { DIEMCAU_BIN="$PWD/bin/diemcau" go_tests integration -timeout 15m ./loadtest/...; }
+raced() {
+  go build -race -o bin/diemcau-race . && DIEMCAU_BIN="$PWD/bin/diemcau-race" go_tests raced -timeout 20m ./loadtest/... &&
+    note="$note against a server built with -race"
+}
+web_unit() { npm_tests web-unit client/web '^ *Tests .*[^0-9]([0-9]+) passed.*' "web unit tests"; }
+browser() { npm_tests browser client/e2e '^[^a-z]*pass ([0-9]+)$' "browser tests"; }
+fuzz() {
+  local log status=0
+  log=$(log_of fuzz)
+  deploy/fuzz.sh "$1" 2>&1 | tee "$log" || status=$?
+  note=$(sed -n 's/^fuzz: \([0-9]* fuzzers.*\)$/\1/p' "$log")
+  return $status
+}
+
+stage gofmt formatted
+stage vet vet
+stage lint lint
+stage "web lint" npm run --silent lint --prefix client/web
+stage "web unit tests" web_unit
+case $mode in
+check | test) stage "unit tests (-race)" unit ;;
+verify) stage "unit tests (-race, x3)" unit -count=3 ;;
+esac
+case $mode in
+test)
+  stage "integration tests" integration
+  stage "browser tests" browser
+  stage fuzzers fuzz 5
+  ;;
+verify)
+  stage "integration tests" integration
+  stage "integration, raced" raced
+  stage "browser tests" browser
+  stage fuzzers fuzz 60
+  stage "50 subscribers, 60 s" deploy/loadtest.sh plenary plenary --strict --subscribers 50 --duration 60s
+  stage "soak, 10 min" deploy/loadtest.sh soak plenary --strict --subscribers 20 --duration 10m
+  ;;
+esac
+
+took=$((SECONDS - started))
+echo
+echo "== what ran"
+printf '%s\n' "${rows[@]}"
+echo
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "make $mode: FAILED (${#failed[@]} of ${#rows[@]} stages) after $((took / 60)) min $((took % 60)) s"
+  exit 1
+fi
+echo "make $mode: passed, ${#rows[@]} stages in $((took / 60)) min $((took % 60)) s"

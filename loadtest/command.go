@@ -1,0 +1,153 @@
+package loadtest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/livekit/protocol/logger"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/spf13/cobra"
+)
+
+// Command returns the command "loadtest" with one subcommand per scenario.
+func Command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "loadtest",
+		Short: "Load a running server with real participants and measure it",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(plenaryCommand())
+	return cmd
+}
+
+func plenaryCommand() *cobra.Command {
+	var (
+		o        PlenaryOptions
+		jsonFile string
+		strict   bool
+	)
+	cmd := &cobra.Command{
+		Use:   "plenary",
+		Short: "One speaker in 720p simulcast, many who watch",
+		Long: `One participant publishes a looped clip (VP8, 320×180, 640×360 and 1280×720) in
+real time; --subscribers others watch it for --duration. They do not decode, but
+account for every packet: lost after repair, late, pauses a viewer would see.
+
+The secret may also be given as DIEMCAU_SECRET. A server on another machine is
+refused unless --allow-remote is given. Needs ffmpeg.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Secret = cmp.Or(o.Secret, os.Getenv("DIEMCAU_SECRET"))
+			if o.Secret == "" {
+				return errors.New("no API secret: use --secret or DIEMCAU_SECRET")
+			}
+			return runPlenary(cmd, o, jsonFile, strict)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.URL, "url", "http://127.0.0.1:7880", "server `URL`, http(s) or ws(s)")
+	f.StringVar(&o.Key, "key", "devkey", "API `KEY`")
+	f.StringVar(&o.Secret, "secret", "", "API `SECRET`")
+	f.StringVar(&o.Room, "room", "", "`ROOM` to fill (default: a new one)")
+	f.IntVar(&o.Subscribers, "subscribers", 50, "how many watch")
+	f.DurationVar(&o.Duration, "duration", time.Minute, "how long they watch")
+	f.IntVar(&o.JoinParallel, "join-parallel", 4, "how many join at the same time")
+	f.BoolVar(&o.OnePeerConnection, "one-pc", false, "use one peer connection instead of two")
+	f.IntVar(&o.PID, "pid", 0, "process `ID` of a server on this machine, to read its processor time and memory")
+	f.StringVar(&o.MetricsURL, "metrics", "", "Prometheus page `URL` (default: /metrics of the server)")
+	f.StringVar(&o.ClipDir, "clips", "", "keep the encoded clip in `DIRECTORY` for the next run")
+	f.StringVar(&jsonFile, "json", "", "write the report to `FILE` too")
+	f.BoolVar(&o.AllowRemote, "allow-remote", false, "permit a server on another machine")
+	f.BoolVar(&strict, "strict", false, "fail on loss after repair, a freeze, or goroutines that stay")
+	return cmd
+}
+
+func runPlenary(cmd *cobra.Command, o PlenaryOptions, jsonFile string, strict bool) error {
+	lksdk.SetLogger(logger.GetDiscardLogger())
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, bound(o))
+	defer cancel()
+	o.Room = cmp.Or(o.Room, fmt.Sprintf("loadtest-%d", time.Now().UnixMilli()))
+	if o.ClipDir == "" {
+		dir, err := os.MkdirTemp("", "diemcau-clip-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // a temporary directory may stay
+		o.ClipDir = dir
+	}
+	line := &progressLine{w: cmd.ErrOrStderr()}
+	o.Progress = line.show
+	report, err := Plenary(ctx, o)
+	line.end()
+	if err != nil {
+		return err
+	}
+	if err := report.WriteTable(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	if jsonFile != "" {
+		b, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(jsonFile, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if faults := report.Faults(); strict && len(faults) > 0 {
+		return errors.New(faultString(faults))
+	}
+	return nil
+}
+
+// bound is when a run is given up: every phase in its longest form.
+func bound(o PlenaryOptions) time.Duration {
+	return time.Minute + time.Duration(o.Subscribers)*time.Second + o.Duration + settleTimeout
+}
+
+// progressLine shows one line that is written over and over on a terminal,
+// and one line per message elsewhere.
+type progressLine struct {
+	w     io.Writer
+	mu    sync.Mutex
+	shown bool // guarded by mu
+}
+
+func (p *progressLine) show(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !isTerminal(p.w) {
+		fmt.Fprintln(p.w, line)
+		return
+	}
+	p.shown = true
+	fmt.Fprintf(p.w, "\r\x1b[2K%s", line)
+}
+
+func (p *progressLine) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown {
+		fmt.Fprintln(p.w)
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,474 @@
+// Command diemcau is a video-conference bridge: web client, signalling and SFU in
+// one process. This file holds its commands and flags and wires the packages.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"diemcau/client"
+	"diemcau/configs"
+	"diemcau/loadtest"
+	"diemcau/sfu"
+	"diemcau/signaling"
+	"diemcau/signaling/democa"
+	"diemcau/signaling/rtc"
+)
+
+// version is set by the linker: -ldflags "-X main.version=…".
+var version = ""
+
+// shutdownTime bounds a graceful shutdown.
+const shutdownTime = 5 * time.Second
+
+func main() {
+	root := &cobra.Command{
+		Use:           "diemcau",
+		Short:         "Video-conference bridge: web client, signalling and SFU in one process",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		serveCommand(),
+		checkConfigCommand(),
+		tokenCommand(),
+		versionCommand(),
+		loadtest.Command(),
+	)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, indent("diemcau: ", err.Error()))
+		os.Exit(1)
+	}
+}
+
+// indent puts prefix before the text; further lines of the text stand below on
+// their own, as check-config gives them one per error.
+func indent(prefix, text string) string {
+	if strings.Contains(text, "\n") {
+		return prefix + "\n" + text
+	}
+	return prefix + text
+}
+
+func serveCommand() *cobra.Command {
+	var file string
+	var demo bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server until SIGINT or SIGTERM",
+		Args:  cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&file, "config", "", "configuration `FILE` (YAML); see configs/reference.yaml")
+	flags.BoolVar(&demo, "demo", false, "demonstration: loopback address and a public API key")
+	keyOfFlag := map[string]string{"listen": "listen", "data": "data_dir", "tls-cert": "tls.cert", "tls-key": "tls.key"}
+	flags.String("listen", "", "`HOST:PORT` of the web server (listen)")
+	flags.String("data", "", "`DIRECTORY` of what is kept on disk (data_dir)")
+	flags.String("tls-cert", "", "`FILE` with the server certificate, PEM (tls.cert)")
+	flags.String("tls-key", "", "`FILE` with its private key, PEM (tls.key)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var options []configs.Option
+		if demo {
+			options = append(options, configs.Demo())
+		}
+		for _, name := range slices.Sorted(maps.Keys(keyOfFlag)) {
+			if f := flags.Lookup(name); f.Changed {
+				options = append(options, configs.Flag("--"+name, keyOfFlag[name], f.Value.String()))
+			}
+		}
+		cfg, err := configs.Load(file, os.Environ(), options...)
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends the process at once
+		return boundedServe(ctx, cfg, cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// boundedServe runs serve, and gives up waiting for it shutdownTime after ctx ended.
+func boundedServe(ctx context.Context, cfg *configs.Config, out io.Writer) error {
+	done := make(chan error, 1)
+	go func() { done <- serve(ctx, cfg, out) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(shutdownTime):
+		return fmt.Errorf("shutdown did not end within %v", shutdownTime)
+	}
+}
+
+// serve wires the packages and serves until ctx ends.
+func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) {
+	log := newLogger(cfg.Log)
+	for _, key := range cfg.Unused() {
+		log.Warn("this version does not use the configured key", "key", key)
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	tlsConfig, ca, err := serverTLS(cfg)
+	if err != nil {
+		return err
+	}
+	if tlsConfig == nil && !cfg.Loopback() {
+		log.Warn("serving plain HTTP beyond loopback: browsers give no camera or microphone unless a TLS proxy stands in front", "listen", cfg.Listen)
+	}
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	node, err := sfu.NewNode(sfu.Config{
+		UDPPort:     cfg.RTC.UDPPort,
+		TCPPort:     cfg.RTC.TCPPort,
+		NodeIPs:     cfg.RTC.NodeIPs,
+		UseLoopback: cfg.RTC.UseLoopback,
+		Version:     programVersion(),
+		Log:         log.With("part", "sfu"),
+		Metrics:     metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		err = errors.Join(err, node.Close(closing))
+	}()
+
+	options := signaling.Options{
+		Listen:  cfg.Listen,
+		TLS:     tlsConfig,
+		Keys:    cfg.Keys,
+		Demo:    cfg.Demo,
+		Bridge:  bridge{node},
+		Client:  client.Handler(),
+		Version: programVersion(),
+		Log:     log.With("part", "signaling"),
+		Metrics: metrics,
+	}
+	if cfg.Demo {
+		options.DemoKey = configs.DemoKey
+	}
+	if ca != nil {
+		options.CA = ca.CA
+	}
+	server, err := signaling.New(options)
+	if err != nil {
+		return fmt.Errorf("signalling: %w", err)
+	}
+	if _, err := server.Bind(); err != nil {
+		return err
+	}
+	if err := announce(out, cfg, tlsConfig != nil, ca); err != nil {
+		return err
+	}
+	log.Info("serving", "listen", cfg.Listen, "tls", tlsConfig != nil, "udp_port", cfg.RTC.UDPPort, "tcp_port", cfg.RTC.TCPPort, "version", programVersion())
+	return server.Serve(ctx)
+}
+
+// bridge lets signalling open sessions at the SFU node of the same process.
+type bridge struct{ node *sfu.Node }
+
+func (b bridge) Open(ctx context.Context, start *livekit.StartSession) (rtc.Session, error) {
+	session, err := b.node.Open(ctx, start)
+	switch {
+	case errors.Is(err, sfu.ErrShuttingDown):
+		return nil, &rtc.OpenError{Status: http.StatusServiceUnavailable, Message: "server is shutting down"}
+	case errors.Is(err, sfu.ErrBadSession):
+		return nil, &rtc.OpenError{Status: http.StatusBadRequest, Message: sfu.ErrBadSession.Error()}
+	case err != nil:
+		return nil, err
+	}
+	return session, nil
+}
+
+// newLogger writes to standard error at the configured level and form.
+func newLogger(cfg configs.Log) *slog.Logger {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	options := &slog.HandlerOptions{Level: levels[cfg.Level]}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// serverTLS is the TLS of the web server, nil for plain HTTP: the configured
+// certificate, or in a demonstration beyond loopback one of our own authority.
+func serverTLS(cfg *configs.Config) (*tls.Config, *democa.Bundle, error) {
+	switch {
+	case cfg.TLS.Cert != "":
+		cert, err := tls.LoadX509KeyPair(cfg.TLS.Cert, cfg.TLS.Key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tls: %w", err)
+		}
+		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}, nil, nil
+	case cfg.Demo && !cfg.Loopback():
+		ca, err := democa.Open(filepath.Join(cfg.DataDir, "ca"), cfg.Listen)
+		if err != nil {
+			return nil, nil, fmt.Errorf("demonstration certificates: %w", err)
+		}
+		return ca.TLS, ca, nil
+	}
+	return nil, nil, nil
+}
+
+// announce prints where a demonstration is found and how to join it.
+func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle) error {
+	if !cfg.Demo {
+		return nil
+	}
+	urls, err := serverURLs(cfg.Listen, secure)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "diemcau %s: demonstration, not for real meetings\n\n", programVersion())
+	for _, u := range urls {
+		fmt.Fprintf(&b, "  Open        %s\n", u)
+	}
+	fmt.Fprintf(&b, "  Room        %s (any other name makes a room of its own)\n", configs.DemoRoom)
+	fmt.Fprintf(&b, "  API key     %s\n", configs.DemoKey)
+	fmt.Fprintf(&b, "  API secret  %s\n\n", configs.DemoSecret)
+	switch {
+	case ca != nil:
+		b.WriteString(ca.Instructions(urls))
+	case cfg.Loopback():
+		_, port, _ := net.SplitHostPort(cfg.Listen) // checked by configs
+		fmt.Fprintf(&b, "  From a phone or another computer: stop, then %s serve --demo --listen 0.0.0.0:%s\n", os.Args[0], port)
+	}
+	b.WriteString("\n  Stop        Ctrl-C\n\n")
+	_, err = io.WriteString(out, b.String())
+	return err
+}
+
+// serverURLs lists the addresses under which a server at listen is reached,
+// from other machines unless it listens on loopback.
+func serverURLs(listen string, secure bool) ([]string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, err
+	}
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return []string{scheme + net.JoinHostPort(host, port)}, nil
+	}
+	hosts, err := democa.Hosts(listen)
+	if err != nil {
+		return nil, err
+	}
+	var urls []string
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil && !ip.IsLoopback() {
+			urls = append(urls, scheme+net.JoinHostPort(h, port))
+		}
+	}
+	if len(urls) == 0 { // a machine without a network
+		urls = []string{scheme + net.JoinHostPort("localhost", port)}
+	}
+	return urls, nil
+}
+
+func checkConfigCommand() *cobra.Command {
+	var demo bool
+	cmd := &cobra.Command{
+		Use:   "check-config FILE",
+		Short: "Print every error in a configuration file, with its line",
+		Long:  "Loads FILE with the environment as serve would, and prints every error with its line. Exit status 1 if there is one.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var options []configs.Option
+			if demo {
+				options = append(options, configs.Demo())
+			}
+			if _, err := configs.Load(args[0], os.Environ(), options...); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: OK\n", args[0])
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&demo, "demo", false, "check it as serve --demo would use it")
+	return cmd
+}
+
+// tokenOptions are the flags of the token command.
+type tokenOptions struct {
+	file, key, secret string
+	demo              bool
+	identity, name    string
+	metadata          string
+	ttl               time.Duration
+	sources           []string
+	grant             auth.VideoGrant
+	publish           bool
+	subscribe         bool
+	data              bool
+	ownMetadata       bool
+}
+
+func tokenCommand() *cobra.Command {
+	var o tokenOptions
+	cmd := &cobra.Command{
+		Use:   "token --room ROOM --identity IDENTITY",
+		Short: "Print an access token for a participant",
+		Long: "Prints a LiveKit access token. Its API key and secret come from --key and --secret, from DIEMCAU_KEY and\n" +
+			"DIEMCAU_SECRET (a secret on the command line is seen by other users of the machine), from --config or from --demo.",
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.file, "config", "", "configuration `FILE` with the keys")
+	f.BoolVar(&o.demo, "demo", false, "use the public key of the demonstration")
+	f.StringVar(&o.key, "key", "", "API `KEY`; not needed if the configuration has one only")
+	f.StringVar(&o.secret, "secret", "", "its `SECRET`; not needed if the configuration has it")
+	f.StringVar(&o.grant.Room, "room", "", "name of the `ROOM`")
+	f.StringVar(&o.identity, "identity", "", "who the participant is: user:<id>#<device>, guest:<id>, point:<id>, svc:<id> or any other `TEXT`")
+	f.StringVar(&o.name, "name", "", "`NAME` that others see")
+	f.StringVar(&o.metadata, "metadata", "", "`TEXT` passed to other participants")
+	f.DurationVar(&o.ttl, "ttl", 6*time.Hour, "how long the token is valid")
+	f.BoolVar(&o.publish, "can-publish", true, "may send audio and video")
+	f.StringSliceVar(&o.sources, "can-publish-sources", nil, "may send only these: camera, microphone, screen_share, screen_share_audio")
+	f.BoolVar(&o.subscribe, "can-subscribe", true, "may receive audio and video")
+	f.BoolVar(&o.data, "can-publish-data", true, "may send data, such as chat")
+	f.BoolVar(&o.ownMetadata, "can-update-own-metadata", false, "may change the own name, metadata and attributes")
+	f.BoolVar(&o.grant.Hidden, "hidden", false, "is not shown to others")
+	f.BoolVar(&o.grant.RoomAdmin, "room-admin", false, "may administer the room")
+	for _, name := range []string{"room", "identity"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag is defined above
+		}
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		token, err := o.sign(f.Changed)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+		return err
+	}
+	return cmd
+}
+
+// sign makes the token. Permissions whose flag is not set are left out of it, so
+// that the protocol's defaults apply.
+func (o *tokenOptions) sign(changed func(flag string) bool) (string, error) {
+	if o.identity == "" || o.grant.Room == "" {
+		return "", errors.New("--room and --identity must not be empty")
+	}
+	if o.ttl <= 0 {
+		return "", errors.New("--ttl must be more than zero")
+	}
+	key, secret, err := o.credentials()
+	if err != nil {
+		return "", err
+	}
+	for _, p := range []struct {
+		flag  string
+		value bool
+		field **bool
+	}{
+		{"can-publish", o.publish, &o.grant.CanPublish},
+		{"can-subscribe", o.subscribe, &o.grant.CanSubscribe},
+		{"can-publish-data", o.data, &o.grant.CanPublishData},
+		{"can-update-own-metadata", o.ownMetadata, &o.grant.CanUpdateOwnMetadata},
+	} {
+		if changed(p.flag) {
+			*p.field = &p.value
+		}
+	}
+	o.grant.RoomJoin = true
+	o.grant.CanPublishSources = o.sources
+	return auth.NewAccessToken(key, secret).
+		SetVideoGrant(&o.grant).
+		SetIdentity(o.identity).
+		SetName(o.name).
+		SetMetadata(o.metadata).
+		SetValidFor(o.ttl).
+		ToJWT()
+}
+
+// credentials finds the API key and its secret: flags, environment, configuration.
+func (o *tokenOptions) credentials() (key, secret string, err error) {
+	key, secret = o.key, o.secret
+	if o.file == "" && !o.demo {
+		key, secret = cmp.Or(key, os.Getenv("DIEMCAU_KEY")), cmp.Or(secret, os.Getenv("DIEMCAU_SECRET"))
+	}
+	if secret != "" {
+		if key == "" {
+			return "", "", errors.New("--key is needed with --secret")
+		}
+		return key, secret, nil
+	}
+	var options []configs.Option
+	if o.demo {
+		options = append(options, configs.Demo())
+	}
+	cfg, err := configs.Load(o.file, os.Environ(), options...)
+	if err != nil {
+		return "", "", err
+	}
+	names := slices.Sorted(maps.Keys(cfg.Keys))
+	if key == "" && len(names) == 1 {
+		key = names[0]
+	}
+	if secret = cfg.Keys[key]; secret == "" {
+		return "", "", fmt.Errorf("--key must be one of the configured keys: %s", strings.Join(names, ", "))
+	}
+	return key, secret, nil
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "diemcau %s (%s, %s/%s)\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// programVersion is the linker's version, or that of the module if it was built
+// by go install or go build alone.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
