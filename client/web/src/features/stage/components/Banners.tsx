@@ -1,0 +1,60 @@
+import { LoaderCircle, TriangleAlert, Volume2, X } from 'lucide-react';
+import { useTranslation } from 'react-i18next';
+import { Button } from '../../../primitives/Button';
+import { IconButton } from '../../../primitives/IconButton';
+import { testIds } from '../../../testids';
+import { useToasts } from '../../session/hooks/useSession';
+import type { MeetingSession } from '../../session/meetingSession';
+import type { RoomView } from '../../session/roomStore';
+import styles from './Banners.module.css';
+
+/** What lies over the pictures: lost connection, blocked sound, one's own share, and short messages. */
+export function Banners({ session, room }: { session: MeetingSession; room: RoomView }) {
+  const { t } = useTranslation();
+  const toasts = useToasts(session);
+  const sharing = room.people.some((person) => person.isLocal && person.screenOn);
+  const troubled = room.link === 'reconnecting' || room.link === 'connecting';
+  return (
+    <div className={styles.stack}>
+      {troubled && (
+        <div className={`${styles.banner} ${styles.warn}`} role="status" data-testid={testIds.connectionBanner}>
+          <LoaderCircle size={20} aria-hidden className={styles.turning} />
+          <p>
+            <strong>{room.link === 'reconnecting' ? t('connection.reconnecting') : t('connection.connecting')}</strong>
+            {room.link === 'reconnecting' && <span>{t('connection.reconnectingHelp')}</span>}
+          </p>
+        </div>
+      )}
+      {!room.soundAllowed && (
+        <div className={styles.banner} role="alert" data-testid={testIds.soundBlocked}>
+          <Volume2 size={20} aria-hidden />
+          <p>{t('stage.soundBlocked')}</p>
+          <Button variant="primary" onPress={() => void session.room.startAudio()}>
+            {t('stage.allowSound')}
+          </Button>
+        </div>
+      )}
+      {sharing && (
+        <div className={styles.banner}>
+          <span className={styles.live} aria-hidden />
+          <p>{t('stage.youShare')}</p>
+          <Button onPress={() => void session.set('screen', false)}>{t('stage.stopShare')}</Button>
+        </div>
+      )}
+      {toasts.map((toast) => (
+        <div key={toast.id} className={`${styles.banner} ${styles.toast} ${toast.tone === 'bad' ? styles.bad : ''}`}>
+          {toast.tone === 'bad' && <TriangleAlert size={20} aria-hidden />}
+          <p>{toast.text}</p>
+          {toast.tone === 'bad' && (
+            <IconButton
+              tone="stage"
+              label={t('app.close')}
+              icon={<X size={18} aria-hidden />}
+              onPress={() => session.notices.dismiss(toast.id)}
+            />
+          )}
+        </div>
+      ))}
+    </div>
+  );
+}
