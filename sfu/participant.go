@@ -291,6 +291,11 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 	case webrtc.PeerConnectionStateConnected:
 		p.log.Info("media connected", "target", target, "transport", t.Protocol())
 		p.mediaLost = time.Time{}
+		if t == p.sub {
+			for _, s := range p.subs {
+				s.down.Start()
+			}
+		}
 		if primary && p.state != livekit.ParticipantInfo_ACTIVE {
 			p.state = livekit.ParticipantInfo_ACTIVE
 			p.version++

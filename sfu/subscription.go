@@ -117,10 +117,14 @@ func (s *subscription) release() {
 	p.room.node.cleanup(s.down.Wait)
 }
 
-// subscribed tells the publisher that its track is being received.
+// subscribed is called when a subscription is negotiated; it tells the publisher
+// that its track is being received.
 func (r *Room) subscribed(s *subscription) {
 	if s.over {
 		return
+	}
+	if s.sub.sub.State() == webrtc.PeerConnectionStateConnected {
+		s.down.Start()
 	}
 	s.track.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
 		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: s.track.info.Sid},

@@ -42,7 +42,7 @@ type Config struct {
 	Kind     webrtc.RTPCodecType
 	// WriteRTCP sends sender reports to the subscriber.
 	WriteRTCP func([]rtcp.Packet) error
-	// Bound is called once, from another goroutine, when media may flow.
+	// Bound is called once, from another goroutine, when the stream is negotiated.
 	Bound func()
 	Log   *slog.Logger
 }
@@ -74,6 +74,7 @@ type DownTrack struct {
 	wg     sync.WaitGroup
 
 	out      output
+	started  bool
 	layers   [MaxLayers]*uptrack.Layer // nil while the publisher does not send it
 	attached [MaxLayers]bool
 	wanted   int  // what the subscriber asked for; None: paused
@@ -107,8 +108,8 @@ type output struct {
 	header  rtp.Header
 }
 
-// New makes a stream that begins to flow once it is bound and has a layer.
-// wanted is the first layer to send.
+// New makes a stream that begins to flow once it is bound, started and has a
+// layer. wanted is the first layer to send.
 func New(cfg Config, worker *fanout.Worker, wanted int) *DownTrack {
 	d := &DownTrack{
 		cfg: cfg, worker: worker, mime: strings.ToLower(cfg.Codec.MimeType),
@@ -138,6 +139,15 @@ func (d *DownTrack) Close() {
 			d.detach(i)
 		}
 		d.worker.Remove(d)
+	})
+}
+
+// Start says that the subscriber's transport is connected: what was sent before
+// would be lost, and a key frame with it.
+func (d *DownTrack) Start() {
+	d.worker.Do(func() {
+		d.started = true
+		d.choose(time.Now())
 	})
 }
 
@@ -195,7 +205,7 @@ func (d *DownTrack) StreamID() string { return d.cfg.StreamID }
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
 
-// Bind takes the negotiated SSRCs and payload types; media may flow from now on.
+// Bind takes the negotiated SSRCs and payload types.
 func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	params, ok := matchCodec(d.cfg.Codec, ctx.CodecParameters())
 	if !ok {

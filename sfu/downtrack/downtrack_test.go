@@ -82,6 +82,7 @@ func newBench(t *testing.T) *bench {
 	}
 	_, err := b.down.Bind(b)
 	require.NoError(t, err)
+	b.down.Start()
 	b.settle()
 	for i := range b.layers { // all layers are live before a test begins
 		b.feed(frame{layer: i, seq: 65535})

@@ -51,9 +51,9 @@ func (d *DownTrack) choose(now time.Time) {
 }
 
 // best is the wanted layer; if the publisher does not send it, the next lower
-// one it sends, else the next higher one; None while paused or not bound.
+// one it sends, else the next higher one; None while paused, not bound or not started.
 func (d *DownTrack) best(now time.Time) int {
-	if d.wanted == None || !d.out.ready {
+	if d.wanted == None || !d.out.ready || !d.started {
 		return None
 	}
 	live := func(i int) bool { return d.layers[i] != nil && d.layers[i].Live(now) }
