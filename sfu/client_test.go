@@ -12,6 +12,7 @@ import (
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
+	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -146,7 +147,13 @@ func connect(t *testing.T, n *Node, room, identity string, single bool, opts ...
 func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	var e webrtc.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(e)).NewPeerConnection(webrtc.Configuration{})
+	m, reg := &webrtc.MediaEngine{}, &interceptor.Registry{}
+	require.NoError(c.t, m.RegisterDefaultCodecs())
+	require.NoError(c.t, m.RegisterHeaderExtension(
+		webrtc.RTPHeaderExtensionCapability{URI: sdp.AudioLevelURI}, webrtc.RTPCodecTypeAudio))
+	require.NoError(c.t, webrtc.RegisterDefaultInterceptors(m, reg))
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(e), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reg)).
+		NewPeerConnection(webrtc.Configuration{})
 	require.NoError(c.t, err)
 	pc.OnICECandidate(func(cand *webrtc.ICECandidate) {
 		if cand == nil {

@@ -138,9 +138,22 @@ func (p *participant) events(target livekit.SignalTarget) transport.Events {
 		State: func(s webrtc.PeerConnectionState) {
 			r.post(func() { p.transportState(target, s) })
 		},
-		Failed: func(what string, err error) {
-			r.post(func() { p.refuse(0, livekit.RequestResponse_UNCLASSIFIED_ERROR, what+": "+err.Error(), nil) })
+		Failed: func(what string, err error, stuck bool) {
+			r.post(func() { p.negotiationFailed(what, err, stuck) })
 		},
+	}
+}
+
+// negotiationFailed tells the client that a description or candidate of its was
+// refused, and sends it to join anew if its transport can negotiate no more.
+func (p *participant) negotiationFailed(what string, err error, stuck bool) {
+	if p.closed {
+		return
+	}
+	p.refuse(0, livekit.RequestResponse_UNCLASSIFIED_ERROR, what+": "+err.Error(), nil)
+	if stuck {
+		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_STATE_MISMATCH)
+		p.room.remove(p, livekit.DisconnectReason_STATE_MISMATCH)
 	}
 }
 

@@ -126,6 +126,12 @@ func (r *Room) subscribed(s *subscription) {
 	if s.sub.sub.State() == webrtc.PeerConnectionStateConnected {
 		s.down.Start()
 	}
+	if now := r.speakers[s.track.p.sid]; now != nil && s.track.info.Type == livekit.TrackType_AUDIO {
+		// Who joins while somebody speaks is told at once.
+		s.sub.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SpeakersChanged{
+			SpeakersChanged: &livekit.SpeakersChanged{Speakers: []*livekit.SpeakerInfo{now}},
+		}})
+	}
 	s.track.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
 		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: s.track.info.Sid},
 	}})

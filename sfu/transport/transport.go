@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/pion/rtcp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -24,9 +25,10 @@ type Events struct {
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
 	State    func(webrtc.PeerConnectionState)
-	// Failed reports a description or candidate of the client's that was
-	// refused; the transport goes on with what it had.
-	Failed func(what string, err error)
+	// Failed reports a description or candidate of the client's that was refused.
+	// The transport goes on with what it had, unless it is stuck: then it can
+	// negotiate no more and must be replaced.
+	Failed func(what string, err error, stuck bool)
 }
 
 // Limits of the queues.
@@ -141,19 +143,22 @@ func (t *Transport) post(op func()) error {
 func (t *Transport) SetOffer(sdp string, id uint32, prefer map[string]string) error {
 	return t.post(func() {
 		if err := t.answer(sdp, id, prefer); err != nil {
-			t.ev.Failed("offer", err)
+			t.ev.Failed("offer", err, t.pc.SignalingState() != webrtc.SignalingStateStable)
 		}
 	})
 }
 
-func (t *Transport) answer(sdp string, id uint32, prefer map[string]string) error {
+func (t *Transport) answer(offer string, id uint32, prefer map[string]string) error {
 	if t.offers {
 		return errors.New("this peer connection takes no offers")
 	}
-	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}
+	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}
 	parsed, err := desc.Unmarshal()
 	if err != nil {
 		return fmt.Errorf("SDP does not parse: %w", err)
+	}
+	if err := checkOffer(parsed); err != nil {
+		return err
 	}
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		return err
@@ -173,6 +178,30 @@ func (t *Transport) answer(sdp string, id uint32, prefer map[string]string) erro
 	return nil
 }
 
+// checkOffer refuses what the peer connection would refuse only after it had
+// taken up the offer.
+func checkOffer(d *sdp.SessionDescription) error {
+	if len(d.MediaDescriptions) == 0 {
+		return errors.New("no media section")
+	}
+	for _, m := range d.MediaDescriptions {
+		if mid, ok := m.Attribute(sdp.AttrKeyMID); !ok || mid == "" {
+			return errors.New("a media section has no mid (RFC 5888)")
+		}
+	}
+	for _, key := range []string{"ice-ufrag", "ice-pwd", "fingerprint"} {
+		_, found := d.Attribute(key)
+		for _, m := range d.MediaDescriptions {
+			_, ok := m.Attribute(key)
+			found = found || ok
+		}
+		if !found {
+			return fmt.Errorf("no %s", key)
+		}
+	}
+	return nil
+}
+
 // SetAnswer applies the client's answer to our offer of that id; id 0 is the
 // last one.
 func (t *Transport) SetAnswer(sdp string, id uint32) error {
@@ -183,11 +212,11 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 		}
 		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}
 		if _, err := desc.Unmarshal(); err != nil {
-			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err))
+			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err), false)
 			return
 		}
 		if err := t.pc.SetRemoteDescription(desc); err != nil {
-			t.ev.Failed("answer", err)
+			t.ev.Failed("answer", err, false)
 			return
 		}
 		t.offering = false
@@ -205,7 +234,7 @@ func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
 			return
 		}
 		if err := t.pc.AddICECandidate(c); err != nil {
-			t.ev.Failed("candidate", err)
+			t.ev.Failed("candidate", err, false)
 		}
 	})
 }
@@ -213,7 +242,7 @@ func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
 func (t *Transport) flushCandidates() {
 	for _, c := range t.candidates {
 		if err := t.pc.AddICECandidate(c); err != nil {
-			t.ev.Failed("candidate", err)
+			t.ev.Failed("candidate", err, false)
 		}
 	}
 	t.candidates = nil
@@ -249,9 +278,18 @@ func (t *Transport) negotiate() {
 
 func (t *Transport) offer() error {
 	if t.offering {
-		// A resuming client may never have seen the pending offer.
-		if err := t.pc.SetLocalDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeRollback}); err != nil {
-			t.log.Debug("rollback of the pending offer", "err", err)
+		// The client resumes and may never have seen the pending offer. There is
+		// no rollback, so either it gets that offer again, or the last answer is
+		// taken as the answer to it and a new offer follows.
+		last := t.pc.CurrentRemoteDescription()
+		if last == nil {
+			t.restart = false
+			t.offerID++
+			t.ev.Offer(t.pc.LocalDescription().SDP, t.offerID, t.mids())
+			return nil
+		}
+		if err := t.pc.SetRemoteDescription(*last); err != nil {
+			return fmt.Errorf("taking up the last answer: %w", err)
 		}
 		t.offering = false
 	}

@@ -1,0 +1,197 @@
+package transport
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+)
+
+func newTestAPI(t *testing.T) *API {
+	t.Helper()
+	sock, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	port := sock.LocalAddr().(*net.UDPAddr).Port
+	require.NoError(t, sock.Close())
+	a, err := NewAPI(Config{UDPPort: port, NodeIPs: []string{"127.0.0.1"}, UseLoopback: true, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, a.Close()) })
+	return a
+}
+
+type events struct {
+	failed  chan string
+	answers chan map[string]string
+	offers  chan offer
+}
+
+type offer struct {
+	sdp string
+	id  uint32
+}
+
+func newTestTransport(t *testing.T, offers bool) (*Transport, events) {
+	t.Helper()
+	e := events{make(chan string, 10), make(chan map[string]string, 10), make(chan offer, 10)}
+	tr, err := newTestAPI(t).New(offers, Events{
+		Candidate: func(webrtc.ICECandidateInit) {},
+		Offer:     func(sdp string, id uint32, _ map[string]string) { e.offers <- offer{sdp, id} },
+		Answer:    func(_ string, _ uint32, mids map[string]string) { e.answers <- mids },
+		Sections:  func(uint32, uint32) {},
+		Track:     func(*webrtc.TrackRemote, *webrtc.RTPReceiver) {},
+		Data:      func(string, []byte) {},
+		State:     func(webrtc.PeerConnectionState) {},
+		Failed: func(what string, err error, stuck bool) {
+			e.failed <- fmt.Sprintf("%s: %v, stuck: %v", what, err, stuck)
+		},
+	}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { tr.Close(); tr.Wait() })
+	return tr, e
+}
+
+func within[T any](t *testing.T, c chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(10 * time.Second):
+		require.FailNow(t, "nothing came")
+	}
+	return v
+}
+
+func TestBadDescriptionsAreReported(t *testing.T) {
+	tr, e := newTestTransport(t, false)
+	for _, sdp := range []string{"", "nonsense", "v=0\r\n", "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"} {
+		require.NoError(t, tr.SetOffer(sdp, 1, nil))
+		got := within(t, e.failed)
+		require.Contains(t, got, "offer")
+		require.Contains(t, got, "stuck: false")
+	}
+	require.NoError(t, tr.SetAnswer("nonsense", 9)) // to no offer of ours: ignored
+	require.NoError(t, tr.SetOffer(clientOffer(t), 2, nil))
+	within(t, e.answers)
+	require.NoError(t, tr.AddCandidate(webrtc.ICECandidateInit{Candidate: "candidate:nonsense"}))
+	require.Contains(t, within(t, e.failed), "candidate")
+	require.Empty(t, e.failed)
+}
+
+func TestAnAnsweringPeerTakesNoOffer(t *testing.T) {
+	tr, e := newTestTransport(t, true)
+	require.NoError(t, tr.SetOffer(clientOffer(t), 1, nil))
+	require.Contains(t, within(t, e.failed), "takes no offers")
+	require.NoError(t, tr.Negotiate(false))
+	require.NoError(t, tr.Negotiate(false))
+	require.Equal(t, uint32(1), within(t, e.offers).id)
+	require.NoError(t, tr.SetAnswer("nonsense", 1))
+	require.Contains(t, within(t, e.failed), "answer")
+	require.NoError(t, tr.Negotiate(true), "a client that comes back gets the offer again")
+	require.Equal(t, uint32(2), within(t, e.offers).id)
+}
+
+func TestARestartTakesTheLastAnswerWhenAnOfferIsPending(t *testing.T) {
+	tr, e := newTestTransport(t, true)
+	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pc.Close()) }()
+	reply := func(o offer) {
+		require.NoError(t, pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}))
+		answer, err := pc.CreateAnswer(nil)
+		require.NoError(t, err)
+		require.NoError(t, pc.SetLocalDescription(answer))
+		require.NoError(t, tr.SetAnswer(answer.SDP, o.id))
+	}
+	require.NoError(t, tr.Negotiate(false))
+	reply(within(t, e.offers))
+
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "TR", "PA")
+	require.NoError(t, err)
+	require.NoError(t, tr.AddTrack(track, func(_ *webrtc.RTPSender, err error) { require.NoError(t, err) }))
+	require.NoError(t, tr.Negotiate(false))
+	lost := within(t, e.offers) // the client's socket is gone before it comes
+	require.NoError(t, tr.Negotiate(true))
+	again := within(t, e.offers)
+	require.Greater(t, again.id, lost.id)
+	require.Contains(t, again.sdp, "m=video")
+	require.NotEqual(t, ufrag(lost.sdp), ufrag(again.sdp), "ICE is restarted")
+	reply(again)
+	require.NoError(t, tr.Negotiate(false), "and goes on")
+	reply(within(t, e.offers))
+	require.Empty(t, e.failed)
+}
+
+func ufrag(sdp string) string {
+	_, after, _ := strings.Cut(sdp, "a=ice-ufrag:")
+	line, _, _ := strings.Cut(after, "\r\n")
+	return line
+}
+
+func clientOffer(t *testing.T) string {
+	t.Helper()
+	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pc.Close()) }()
+	_, err = pc.CreateDataChannel(Reliable, nil)
+	require.NoError(t, err)
+	offer, err := pc.CreateOffer(nil)
+	require.NoError(t, err)
+	return offer.SDP
+}
+
+func TestWorkIsBoundedAndEnds(t *testing.T) {
+	tr, _ := newTestTransport(t, false)
+	hold := make(chan struct{})
+	require.NoError(t, tr.post(func() { <-hold }))
+	var err error
+	for range maxOps + 2 {
+		if err = tr.Negotiate(false); err != nil {
+			break
+		}
+	}
+	require.ErrorIs(t, err, ErrBusy)
+	close(hold)
+	tr.Close()
+	tr.Wait()
+	require.ErrorIs(t, tr.Negotiate(false), ErrClosed)
+}
+
+func TestReliableDataWaitsForTheChannelWithinBounds(t *testing.T) {
+	tr, _ := newTestTransport(t, true)
+	for range maxEarly {
+		require.NoError(t, tr.SendData(Reliable, []byte("x")))
+	}
+	require.ErrorIs(t, tr.SendData(Reliable, []byte("x")), ErrSlow)
+	require.NoError(t, tr.SendData(Lossy, []byte("x")), "late lossy data is dropped")
+}
+
+func TestNodeIPs(t *testing.T) {
+	local, mapped, err := splitNodeIPs([]string{"127.0.0.1", "203.0.113.7"})
+	require.NoError(t, err)
+	require.Len(t, local, 1)
+	require.Equal(t, []string{"203.0.113.7"}, mapped)
+	_, _, err = splitNodeIPs([]string{"example.org"})
+	require.ErrorContains(t, err, "not an IP address")
+	_, err = NewAPI(Config{Log: slog.New(slog.DiscardHandler)})
+	require.ErrorContains(t, err, "neither")
+}
+
+func TestPreferredCodecComesFirst(t *testing.T) {
+	codec := func(mime, fmtp string, pt webrtc.PayloadType) webrtc.RTPCodecParameters {
+		return webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, SDPFmtpLine: fmtp}, PayloadType: pt,
+		}
+	}
+	var got []webrtc.PayloadType
+	for _, c := range withFirst([]webrtc.RTPCodecParameters{
+		codec("video/VP8", "", 96), codec("video/rtx", "apt=96", 97),
+		codec("video/H264", "x", 102), codec("video/rtx", "apt=102", 103), codec("video/H264", "y", 104),
+	}, "video/h264") {
+		got = append(got, c.PayloadType)
+	}
+	require.Equal(t, []webrtc.PayloadType{102, 103, 104, 96, 97}, got)
+}
