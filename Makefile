@@ -53,7 +53,7 @@ bench: setup build ## Go benchmarks and the load scenario, with their figures
 	deploy/loadtest.sh bench plenary --subscribers 50 --duration 30s
 
 lint: setup $(WEB_DIST) ## linters only
-	bin/tools/golangci-lint run
+	GOLANGCI_LINT_CACHE="$(CURDIR)/bin/lint-cache" bin/tools/golangci-lint run
 	npm run --silent lint --prefix client/web
 
 fmt: ## format the Go code
