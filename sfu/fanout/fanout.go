@@ -155,6 +155,11 @@ func (p *Pool) Post(f *Feed, slot uint32, arrival time.Time) {
 // Do runs fn on the worker's goroutine; false if the pool is closed.
 func (w *Worker) Do(fn func()) bool {
 	select {
+	case <-w.pool.done:
+		return false
+	default:
+	}
+	select {
 	case w.commands <- fn:
 		return true
 	case <-w.pool.done:
