@@ -59,6 +59,7 @@ func newTestNode(t *testing.T) *Node {
 // testClient is a LiveKit client of a session and Pion peer connections.
 type testClient struct {
 	t      *testing.T
+	codecs []string
 	s      *Session
 	single bool
 	pub    *webrtc.PeerConnection
@@ -102,8 +103,15 @@ func startSession(room, identity string, single bool, opts ...joinOption) *livek
 
 func connect(t *testing.T, n *Node, room, identity string, single bool, opts ...joinOption) *testClient {
 	t.Helper()
+	return connectWith(t, n, room, identity, single, nil, opts...)
+}
+
+// connectWith joins with a client that knows only the given codecs; nil: all.
+func connectWith(t *testing.T, n *Node, room, identity string, single bool, codecs []string,
+	opts ...joinOption) *testClient {
+	t.Helper()
 	c := &testClient{
-		t: t, single: single, media: make(map[string][]*rtp.Packet),
+		t: t, codecs: codecs, single: single, media: make(map[string][]*rtp.Packet),
 		channels: make(map[string]*webrtc.DataChannel), receivers: make(map[string]*webrtc.TrackRemote),
 		mids: make(map[string]string),
 	}
@@ -148,7 +156,7 @@ func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	var e webrtc.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
 	m, reg := &webrtc.MediaEngine{}, &interceptor.Registry{}
-	require.NoError(c.t, m.RegisterDefaultCodecs())
+	c.registerCodecs(m)
 	require.NoError(c.t, m.RegisterHeaderExtension(
 		webrtc.RTPHeaderExtensionCapability{URI: sdp.AudioLevelURI}, webrtc.RTPCodecTypeAudio))
 	require.NoError(c.t, webrtc.RegisterDefaultInterceptors(m, reg))
@@ -189,6 +197,49 @@ func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 		}
 	})
 	return pc
+}
+
+func (c *testClient) registerCodecs(m *webrtc.MediaEngine) {
+	if c.codecs == nil {
+		require.NoError(c.t, m.RegisterDefaultCodecs())
+		return
+	}
+	for i, mime := range c.codecs {
+		kind, rate := webrtc.RTPCodecTypeVideo, uint32(90000)
+		if mime == webrtc.MimeTypeOpus {
+			kind, rate = webrtc.RTPCodecTypeAudio, 48000
+		}
+		require.NoError(c.t, m.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: rate, Channels: uint16(48000/rate) * 2 % 4},
+			PayloadType:        webrtc.PayloadType(100 + i),
+		}, kind))
+	}
+}
+
+// openData negotiates the publisher's data channels and waits for them.
+func (c *testClient) openData() {
+	c.t.Helper()
+	c.negotiate()
+	require.Eventually(c.t, func() bool {
+		return c.reliable().ReadyState() == webrtc.DataChannelStateOpen
+	}, waitFor, 10*time.Millisecond)
+}
+
+// resume loses the signal connection and resumes the session.
+func (c *testClient) resume(n *Node, identity string) {
+	c.t.Helper()
+	c.s.Close()
+	c.until("the end of the session", func() bool { return c.over })
+	c.forget()
+	start := startSession(c.join.Room.Name, identity, c.single)
+	start.Reconnect, start.ParticipantId = true, c.join.Participant.Sid
+	s, err := n.Open(c.t.Context(), start)
+	require.NoError(c.t, err)
+	c.mu.Lock()
+	c.s, c.over = s, false
+	c.mu.Unlock()
+	go c.read(s)
+	c.await("reconnect", func(m *livekit.SignalResponse) bool { return m.GetReconnect() != nil })
 }
 
 func (c *testClient) watch(dc *webrtc.DataChannel) {

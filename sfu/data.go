@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"slices"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/proto"
@@ -15,6 +16,12 @@ const (
 	maxDataPacket  = 64<<10 + 4<<10 // bytes: clients send up to 64,000 and an envelope
 	maxReplay      = 512            // packets
 	maxReplayBytes = 2 << 20
+
+	// What one participant may send to the room, lasting and at once. A sender
+	// of reliable data is held back by its channel; lossy data is dropped.
+	dataBytesPerSecond   = 512 << 10
+	dataBurst            = 2 << 20
+	dataPacketsPerSecond = 1000
 )
 
 // dataMessage is a data packet of a participant's, not yet checked.
@@ -36,8 +43,17 @@ func (r *Room) receiveData(p *participant, label string, msg []byte) {
 		err = proto.Unmarshal(msg, pkt)
 	}
 	if err != nil || len(msg) > maxDataPacket {
-		p.log.Info("data packet refused", "bytes", len(msg), "err", err)
+		r.node.met.data.WithLabelValues("malformed").Inc()
+		p.log.Debug("data packet refused", "bytes", len(msg), "err", err)
 		return
+	}
+	if label != transport.Reliable {
+		if now := time.Now(); !p.inPackets.AllowN(now, 1) || !p.inData.AllowN(now, len(msg)) {
+			r.node.met.data.WithLabelValues("rate").Inc()
+			return
+		}
+	} else if p.inPackets.Wait(p.ctx) != nil || p.inData.WaitN(p.ctx, len(msg)) != nil {
+		return // the participant has left
 	}
 	select {
 	case r.data <- dataMessage{p, label, pkt}:
@@ -52,7 +68,8 @@ func (r *Room) route(m dataMessage) {
 		return
 	}
 	if !p.perm.CanPublishData {
-		p.log.Info("data packet without permission ignored")
+		r.node.met.data.WithLabelValues("permission").Inc()
+		p.log.Debug("data packet without permission ignored")
 		return
 	}
 	reliable := m.label == transport.Reliable
@@ -108,6 +125,7 @@ func (p *participant) sendData(label string, body []byte) {
 type replayEntry struct {
 	sender   string
 	seq      uint32
+	number   uint64 // running, over all senders
 	to, sids []string
 	body     []byte
 }
@@ -120,9 +138,12 @@ func (e *replayEntry) isFor(p *participant) bool {
 type replayLog struct {
 	entries []replayEntry
 	bytes   int
+	newest  uint64 // number of the newest entry
 }
 
 func (l *replayLog) add(e replayEntry) {
+	l.newest++
+	e.number = l.newest
 	l.entries = append(l.entries, e)
 	l.bytes += len(e.body)
 	drop := 0
@@ -135,10 +156,11 @@ func (l *replayLog) add(e replayEntry) {
 	}
 }
 
-// replayTo sends p the reliable packets of a sender that it did not get.
+// replayTo sends p the reliable packets of a sender that it did not get, though
+// none from before it joined.
 func (r *Room) replayTo(p *participant, sender string, lastSeq uint32) {
 	for _, e := range r.replay.entries {
-		if e.sender == sender && e.seq > lastSeq && e.isFor(p) && !p.closed {
+		if e.sender == sender && e.seq > lastSeq && e.number > p.replayed && e.isFor(p) && !p.closed {
 			p.sendData(transport.Reliable, e.body)
 		}
 	}

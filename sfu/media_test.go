@@ -191,12 +191,7 @@ func TestReliableDataArrivesInOrderAndStamped(t *testing.T) {
 		alice := connect(t, n, "room", "alice", single)
 		bob := connect(t, n, "room", "bob", single)
 		carol := connect(t, n, "room", "carol", single)
-		if !single {
-			alice.negotiate()
-		}
-		require.Eventually(t, func() bool {
-			return alice.reliable().ReadyState() == webrtc.DataChannelStateOpen
-		}, waitFor, 10*time.Millisecond)
+		alice.openData()
 		const count = 200
 		for i := range count {
 			body, err := proto.Marshal(&livekit.DataPacket{

@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	rooms, participants, tracks, subscriptions prometheus.Gauge
 	refused                                    *prometheus.CounterVec
+	data                                       *prometheus.CounterVec
 }
 
 func newMetrics(reg *prometheus.Registry, fan *fanout.Pool) *metrics {
@@ -24,11 +25,15 @@ func newMetrics(reg *prometheus.Registry, fan *fanout.Pool) *metrics {
 			Namespace: "diemcau", Subsystem: "sfu", Name: "refused_requests_total",
 			Help: "Signal requests of clients that were refused, by kind.",
 		}, []string{"request"}),
+		data: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: "refused_data_total",
+			Help: "Data packets of participants that were not passed on, by reason.",
+		}, []string{"reason"}),
 	}
 	if reg == nil {
 		return m
 	}
-	reg.MustRegister(m.rooms, m.participants, m.tracks, m.subscriptions, m.refused,
+	reg.MustRegister(m.rooms, m.participants, m.tracks, m.subscriptions, m.refused, m.data,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_dropped_total",
 			Help: "Packets dropped because a fan-out worker was too far behind.",

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/time/rate"
 
 	"diemcau/sfu/fanout"
 	"diemcau/sfu/transport"
@@ -53,13 +55,22 @@ type participant struct {
 
 	pending   []*pendingTrack
 	unmatched []*receivedLayer
-	published map[string]*publication         // by track sid
-	subs      map[string]*subscription        // by track sid
-	declined  map[string]bool                 // track sids the client does not want
-	disabled  map[string]bool                 // track sids the client has paused
-	allowed   *livekit.SubscriptionPermission // who may subscribe; nil: everybody
-	lastSeq   uint32                          // newest reliable data packet received
+	published map[string]*publication  // by track sid
+	subs      map[string]*subscription // by track sid
+	declined  map[string]bool          // track sids the client does not want
+	disabled  map[string]bool          // track sids the client has paused
+	allowed   *access
+	lastSeq   uint32        // newest reliable data packet received
+	awaitSync bool          // resumed, and has not yet said what it missed
+	replayed  uint64        // newest data packet kept when it joined
+	inData    *rate.Limiter // bytes of data received
+	inPackets *rate.Limiter
+	ctx       context.Context // ends with the participant
+	cancel    context.CancelFunc
+	told      time.Time // when its state was last broadcast
+	dirty     bool      // its state changed since
 	quality   livekit.ConnectionQuality
+	score     float32
 	qualityOK bool
 }
 
@@ -73,7 +84,10 @@ func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *au
 		single: start.UseSinglePeerConnection, session: s,
 		published: make(map[string]*publication), subs: make(map[string]*subscription),
 		declined: make(map[string]bool), disabled: make(map[string]bool),
+		inData: rate.NewLimiter(dataBytesPerSecond, dataBurst), inPackets: rate.NewLimiter(dataPacketsPerSecond, dataPacketsPerSecond),
+		replayed: r.replay.newest,
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if p.attributes == nil {
 		p.attributes = make(map[string]string)
 	}
@@ -176,7 +190,7 @@ func (p *participant) join(start *livekit.StartSession) {
 		p.maybeSubscribe(t)
 	}
 	if p.subPrimary {
-		p.check(p.sub.Negotiate(false))
+		p.sub.Negotiate(false)
 	}
 }
 
@@ -223,6 +237,7 @@ func (p *participant) resumed(start *livekit.StartSession) {
 	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{
 		RoomUpdate: &livekit.RoomUpdate{Room: r.proto()},
 	}})
+	p.awaitSync = true
 	if start.SyncState != nil {
 		p.syncState(start.SyncState)
 	}
@@ -233,7 +248,7 @@ func (p *participant) resumed(start *livekit.StartSession) {
 		p.offered(start.PublisherOffer)
 	}
 	if p.subPrimary || (!p.single && len(p.subs) > 0) {
-		p.check(p.sub.Negotiate(true))
+		p.sub.Negotiate(true)
 	}
 }
 
@@ -265,6 +280,7 @@ func (p *participant) leave(action livekit.LeaveRequest_Action, reason livekit.D
 // close frees what the participant has; the room's loop calls it once.
 func (p *participant) close() {
 	p.closed = true
+	p.cancel()
 	for _, t := range p.published {
 		p.room.unpublish(t)
 	}
@@ -313,6 +329,7 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 			p.state = livekit.ParticipantInfo_ACTIVE
 			p.version++
 			p.room.broadcast(p)
+			p.tellQuality()
 		}
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 		if p.mediaLost.IsZero() {

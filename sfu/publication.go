@@ -16,8 +16,14 @@ import (
 	"diemcau/sfu/uptrack"
 )
 
-// maxTracks is how many tracks a participant may have announced and published.
-const maxTracks = 32
+// Bounds of what a participant may announce and send.
+const (
+	maxTracks    = 32  // announced and published
+	maxUnmatched = 16  // streams waiting for add_track; more are stopped
+	maxCodecs    = 4   // of an announced track
+	maxText      = 256 // bytes of an id or name
+	maxFeatures  = 16
+)
 
 // pendingTrack is announced, but its media has not come yet.
 type pendingTrack struct {
@@ -33,6 +39,8 @@ type receivedLayer struct {
 	codec    webrtc.RTPCodecCapability
 	kind     livekit.TrackType
 	layer    *uptrack.Layer
+	stop     func() // ends the stream
+	ended    bool
 }
 
 // publication is a published track. The room's loop owns it.
@@ -51,7 +59,7 @@ func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) 
 func (p *participant) addTrack(req *livekit.AddTrackRequest) {
 	with := func(r *livekit.RequestResponse) { r.Request = &livekit.RequestResponse_AddTrack{AddTrack: req} }
 	switch {
-	case !p.mayPublish(req.Source):
+	case !p.mayPublish(req.Source) || !sourceFits(req.Source, req.Type):
 		p.refuse(0, livekit.RequestResponse_NOT_ALLOWED, "does not have permission to publish this source", with)
 		return
 	case req.Cid == "" || (req.Type != livekit.TrackType_AUDIO && req.Type != livekit.TrackType_VIDEO):
@@ -59,6 +67,9 @@ func (p *participant) addTrack(req *livekit.AddTrackRequest) {
 		return
 	case req.Sid != "":
 		p.refuse(0, livekit.RequestResponse_UNSUPPORTED_TYPE, "a track has one codec here", with)
+		return
+	case tooLarge(req):
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many layers or codecs, or too long a name", nil)
 		return
 	case len(p.pending)+len(p.published) >= maxTracks:
 		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks", with)
@@ -113,6 +124,31 @@ func (p *participant) mayPublish(source livekit.TrackSource) bool {
 		(len(p.perm.CanPublishSources) == 0 || slices.Contains(p.perm.CanPublishSources, source))
 }
 
+// sourceFits checks that a source is of a kind it can be of.
+func sourceFits(source livekit.TrackSource, kind livekit.TrackType) bool {
+	switch source {
+	case livekit.TrackSource_MICROPHONE, livekit.TrackSource_SCREEN_SHARE_AUDIO:
+		return kind == livekit.TrackType_AUDIO
+	case livekit.TrackSource_CAMERA, livekit.TrackSource_SCREEN_SHARE:
+		return kind == livekit.TrackType_VIDEO
+	}
+	return true
+}
+
+// tooLarge checks what is kept of an announcement and told to everybody.
+func tooLarge(req *livekit.AddTrackRequest) bool {
+	large := len(req.Cid) > maxText || len(req.Name) > maxText || len(req.Stream) > maxText ||
+		len(req.Layers) > downtrack.MaxLayers || len(req.SimulcastCodecs) > maxCodecs ||
+		len(req.AudioFeatures) > maxFeatures
+	for _, l := range req.Layers {
+		large = large || len(l.GetRid()) > maxText
+	}
+	for _, c := range req.SimulcastCodecs {
+		large = large || len(c.GetCodec()) > maxText || len(c.GetCid()) > maxText
+	}
+	return large
+}
+
 func (p *participant) pendingTrack(sid string) *pendingTrack {
 	for _, t := range p.pending {
 		if t.info.Sid == sid {
@@ -146,6 +182,11 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		},
 		Ended: func() { p.room.post(func() { p.layerEnded(l) }) },
 	}
+	l.stop = func() {
+		if err := receiver.Stop(); err != nil {
+			p.log.Debug("stopping a stream", "err", err)
+		}
+	}
 	if l.kind == livekit.TrackType_AUDIO {
 		for _, e := range receiver.GetParameters().HeaderExtensions {
 			if e.URI == transport.AudioLevelURI {
@@ -173,32 +214,47 @@ func layerIndex(rid string) int {
 // addLayer gives a stream to the track it belongs to: by the id in its SDP, or
 // where a browser changed that, the oldest announced track of its kind.
 func (p *participant) addLayer(l *receivedLayer) {
-	if p.closed {
+	if p.closed || l.ended {
 		p.room.node.cleanup(l.layer.Wait)
 		return
 	}
 	if !p.perm.CanPublish {
-		p.log.Warn("media without permission to publish ignored", "cid", l.cid)
-		p.unmatched = append(p.unmatched, l)
+		p.log.Warn("media without permission to publish stopped", "cid", l.cid)
+		p.drop(l)
 		return
 	}
 	for _, t := range p.published {
-		if slices.Contains(t.cids, l.cid) {
+		if t.info.Type == l.kind && slices.Contains(t.cids, l.cid) && strings.EqualFold(t.codec.MimeType, l.codec.MimeType) {
 			t.setLayer(l)
 			return
 		}
 	}
-	i := slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return slices.Contains(t.cids, l.cid) })
+	i := slices.IndexFunc(p.pending, func(t *pendingTrack) bool {
+		return t.info.Type == l.kind && slices.Contains(t.cids, l.cid)
+	})
 	if i < 0 {
 		i = slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return t.info.Type == l.kind })
 	}
 	if i < 0 {
+		if len(p.unmatched) >= maxUnmatched {
+			p.log.Warn("media that was not announced stopped", "cid", l.cid)
+			p.drop(l)
+			return
+		}
 		p.unmatched = append(p.unmatched, l) // add_track may follow
 		return
 	}
 	pending := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
 	p.publish(pending, l)
+}
+
+// drop ends a stream that belongs to no track.
+func (p *participant) drop(l *receivedLayer) {
+	p.room.node.cleanup(func() {
+		l.stop()
+		l.layer.Wait()
+	})
 }
 
 // publish makes an announced track known to the room.
@@ -238,7 +294,8 @@ func (t *publication) setLayer(l *receivedLayer) {
 
 // layerEnded is called when a stream has ended; the track goes with its last.
 func (p *participant) layerEnded(l *receivedLayer) {
-	if p.closed {
+	l.ended = true
+	if p.closed || l.layer == nil {
 		return
 	}
 	if i := slices.Index(p.unmatched, l); i >= 0 {
@@ -281,6 +338,10 @@ func (r *Room) unpublish(t *publication) {
 		}
 	}
 	delete(r.tracks, t.info.Sid)
+	for _, o := range r.participants {
+		delete(o.declined, t.info.Sid)
+		delete(o.disabled, t.info.Sid)
+	}
 	delete(t.p.published, t.info.Sid)
 	r.node.met.tracks.Dec()
 }
@@ -296,8 +357,10 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 		return
 	}
 	t.info.Muted = m.Muted
-	p.version++
-	p.room.broadcast(p)
+	for _, s := range t.subscribers {
+		s.down.SetWanted(s.wanted())
+	}
+	p.changed()
 }
 
 // ownTrack finds a track of the participant's own; if there is none it says so.
@@ -310,6 +373,10 @@ func (p *participant) ownTrack(sid string, with func(*livekit.RequestResponse)) 
 }
 
 func (p *participant) updateAudioTrack(m *livekit.UpdateLocalAudioTrack) {
+	if len(m.Features) > maxFeatures {
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many audio features", nil)
+		return
+	}
 	if t := p.pendingTrack(m.TrackSid); t != nil {
 		t.info.AudioFeatures = m.Features
 		return
@@ -319,8 +386,7 @@ func (p *participant) updateAudioTrack(m *livekit.UpdateLocalAudioTrack) {
 	})
 	if t != nil {
 		t.info.AudioFeatures = m.Features
-		p.version++
-		p.room.broadcast(p)
+		p.changed()
 	}
 }
 
@@ -334,7 +400,6 @@ func (p *participant) updateVideoTrack(m *livekit.UpdateLocalVideoTrack) {
 	})
 	if t != nil {
 		t.info.Width, t.info.Height = m.Width, m.Height
-		p.version++
-		p.room.broadcast(p)
+		p.changed()
 	}
 }

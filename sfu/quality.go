@@ -22,7 +22,7 @@ func (r *Room) updateQuality() {
 		if p.qualityOK && q == p.quality {
 			continue
 		}
-		p.quality, p.qualityOK = q, true
+		p.quality, p.score, p.qualityOK = q, score, true
 		if !p.hidden() {
 			changed = append(changed, &livekit.ConnectionQualityInfo{ParticipantSid: p.sid, Quality: q, Score: score})
 		}
@@ -35,6 +35,22 @@ func (r *Room) updateQuality() {
 	}}
 	for _, p := range r.participants {
 		p.send(update)
+	}
+}
+
+// tellQuality tells a participant that has just come how the others' lines are;
+// after that it hears of changes.
+func (p *participant) tellQuality() {
+	var known []*livekit.ConnectionQualityInfo
+	for _, o := range p.room.participants {
+		if o != p && o.qualityOK && !o.hidden() {
+			known = append(known, &livekit.ConnectionQualityInfo{ParticipantSid: o.sid, Quality: o.quality, Score: o.score})
+		}
+	}
+	if len(known) > 0 {
+		p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_ConnectionQuality{
+			ConnectionQuality: &livekit.ConnectionQualityUpdate{Updates: known},
+		}})
 	}
 }
 

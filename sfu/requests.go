@@ -141,8 +141,7 @@ func (p *participant) updateMetadata(m *livekit.UpdateParticipantMetadata) {
 			p.attributes[k] = v
 		}
 	}
-	p.version++
-	p.room.broadcast(p)
+	p.changed()
 	if m.RequestId != 0 {
 		p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RequestResponse{
 			RequestResponse: &livekit.RequestResponse{RequestId: m.RequestId, Reason: livekit.RequestResponse_OK},
@@ -153,6 +152,10 @@ func (p *participant) updateMetadata(m *livekit.UpdateParticipantMetadata) {
 // syncState is what a resuming client believes; where that cannot be met the
 // client has to join anew.
 func (p *participant) syncState(s *livekit.SyncState) {
+	if len(s.PublishTracks) > maxTracks || len(s.TrackSidsDisabled) > maxSIDs || len(s.DatachannelReceiveStates) > maxSIDs {
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too long a sync_state", nil)
+		return
+	}
 	for _, t := range s.PublishTracks {
 		sid := t.GetTrack().GetSid()
 		if p.published[sid] == nil && p.pendingTrack(sid) == nil {
@@ -165,6 +168,10 @@ func (p *participant) syncState(s *livekit.SyncState) {
 	for _, sid := range s.TrackSidsDisabled {
 		p.pause(sid, true)
 	}
+	if !p.awaitSync {
+		return // only who was away can have missed anything
+	}
+	p.awaitSync = false
 	for _, st := range s.DatachannelReceiveStates {
 		p.room.replayTo(p, st.PublisherSid, st.LastSeq)
 	}

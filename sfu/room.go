@@ -21,7 +21,8 @@ const (
 const (
 	speakerEvery = 400 * time.Millisecond
 	careEvery    = time.Second
-	qualityEvery = 5 // cares between two connection-quality updates
+	tellEvery    = 100 * time.Millisecond // least time between a participant's own changes
+	qualityEvery = 5                      // cares between two connection-quality updates
 )
 
 // Room is one conference. Its loop owns every field below done.
@@ -221,6 +222,7 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 
 // broadcast tells everybody who may see it about a participant's present state.
 func (r *Room) broadcast(p *participant) {
+	p.told, p.dirty = r.now(), false
 	update := &livekit.SignalResponse{Message: &livekit.SignalResponse_Update{
 		Update: &livekit.ParticipantUpdate{Participants: []*livekit.ParticipantInfo{p.proto()}},
 	}}
@@ -228,6 +230,25 @@ func (r *Room) broadcast(p *participant) {
 		if o == p || !p.hidden() {
 			o.send(update)
 		}
+	}
+}
+
+// changed has everybody told of a change of p's own making: at once if there was
+// none lately, else together with those that follow shortly.
+func (p *participant) changed() {
+	r := p.room
+	p.version++
+	if wait := tellEvery - r.now().Sub(p.told); wait <= 0 {
+		r.broadcast(p)
+	} else if !p.dirty {
+		p.dirty = true
+		time.AfterFunc(wait, func() {
+			r.post(func() {
+				if p.dirty && !p.closed {
+					r.broadcast(p)
+				}
+			})
+		})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
-	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
 
 	"diemcau/sfu/transport"
@@ -68,18 +67,7 @@ func TestResumeKeepsParticipantAndMedia(t *testing.T) {
 	defer play(t, layers)()
 	bob.until("media", func() bool { return len(bob.media[sid]) > 20 })
 
-	bob.s.Close()
-	bob.until("the end of the session", func() bool { return bob.over })
-	bob.forget()
-	start := startSession("room", "bob", false)
-	start.Reconnect, start.ParticipantId = true, bob.join.Participant.Sid
-	s, err := n.Open(t.Context(), start)
-	require.NoError(t, err)
-	bob.mu.Lock()
-	bob.s, bob.over = s, false
-	bob.mu.Unlock()
-	go bob.read(s)
-	bob.await("reconnect", func(m *livekit.SignalResponse) bool { return m.GetReconnect() != nil })
+	bob.resume(n, "bob")
 	bob.mu.Lock()
 	require.NotNil(t, bob.seen[0].GetReconnect(), "the first message of a resumed session")
 	bob.mu.Unlock()
@@ -269,15 +257,13 @@ func TestReliableDataIsReplayedOnce(t *testing.T) {
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)
 	bob := connect(t, n, "room", "bob", false)
-	alice.negotiate()
-	require.Eventually(t, func() bool {
-		return alice.reliable().ReadyState() == webrtc.DataChannelStateOpen
-	}, waitFor, waitFor/1000)
+	alice.openData()
 	for seq := range uint32(3) {
 		alice.sendUser(seq + 1)
 		alice.sendUser(seq + 1) // as after a resume: only once to others
 	}
 	bob.until("three packets", func() bool { return len(bob.data) == 3 })
+	bob.resume(n, "bob")
 	bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: &livekit.SyncState{
 		DatachannelReceiveStates: []*livekit.DataChannelReceiveState{
 			{PublisherSid: alice.join.Participant.Sid, LastSeq: 1},

@@ -9,6 +9,8 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
+
+	"diemcau/sfu/downtrack"
 )
 
 // talk publishes a microphone and sends packets of the level that is in the
@@ -93,14 +95,34 @@ func TestWhoSpeaksIsToldToThoseWhoHear(t *testing.T) {
 		return len(p.Tracks) == 1 && p.Tracks[0].Muted
 	})
 	bob.forget()
-	bob.mu.Lock()
-	before := len(bob.media[sid])
-	bob.mu.Unlock()
 	levels <- 15 // a muted microphone never speaks
-	bob.until("two intervals of sound", func() bool { return len(bob.media[sid]) > before+50 })
+	heard := uint64(0)
+	require.Eventually(t, func() bool {
+		alice.inRoom(func(r *Room, _ *participant) { heard, _ = r.tracks[sid].layers[downtrack.MaxLayers-1].Counts() })
+		return heard > 250 // five seconds in all: several intervals of sound since
+	}, waitFor, 50*time.Millisecond)
 	bob.mu.Lock()
 	defer bob.mu.Unlock()
 	for _, m := range bob.seen {
 		require.Nil(t, m.GetSpeakersChanged())
 	}
+}
+
+func TestALatecomerIsToldTheQualityOfTheOthers(t *testing.T) {
+	n := newTestNode(t)
+	alice := connect(t, n, "room", "alice", false)
+	known := func(sid string) func(*livekit.SignalResponse) bool {
+		return func(m *livekit.SignalResponse) bool {
+			for _, u := range m.GetConnectionQuality().GetUpdates() {
+				if u.ParticipantSid == sid && u.Quality == livekit.ConnectionQuality_EXCELLENT {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	who := alice.join.Participant.Sid
+	alice.await("her own quality", known(who))
+	bob := connect(t, n, "room", "bob", true)
+	bob.await("alice's quality, though it does not change", known(who))
 }

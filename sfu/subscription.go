@@ -22,19 +22,43 @@ type subscription struct {
 
 // maySubscribe checks the subscriber's permission and the publisher's.
 func (p *participant) maySubscribe(t *publication) bool {
-	if !p.perm.CanSubscribe || t.p == p {
-		return false
+	return p.perm.CanSubscribe && t.p != p && !t.p.hidden() && t.p.allowed.allows(p, t.info.Sid)
+}
+
+// access is a publisher's choice of who may subscribe to its tracks; nil: all.
+type access struct {
+	all        bool
+	byIdentity map[string]*livekit.TrackPermission
+	bySID      map[string]*livekit.TrackPermission
+}
+
+// maxPermissions bounds such a choice, in entries and in tracks of each.
+const maxPermissions = 1024
+
+func newAccess(m *livekit.SubscriptionPermission) *access {
+	a := &access{
+		all:        m.AllParticipants,
+		byIdentity: make(map[string]*livekit.TrackPermission), bySID: make(map[string]*livekit.TrackPermission),
 	}
-	a := t.p.allowed
-	if a == nil || a.AllParticipants {
-		return true
-	}
-	for _, tp := range a.TrackPermissions {
-		if tp.ParticipantIdentity == p.identity || (tp.ParticipantIdentity == "" && tp.ParticipantSid == p.sid) {
-			return tp.AllTracks || slices.Contains(tp.TrackSids, t.info.Sid)
+	for _, tp := range m.TrackPermissions {
+		if tp.ParticipantIdentity != "" {
+			a.byIdentity[tp.ParticipantIdentity] = tp
+		} else {
+			a.bySID[tp.ParticipantSid] = tp
 		}
 	}
-	return false
+	return a
+}
+
+func (a *access) allows(p *participant, sid string) bool {
+	if a == nil || a.all {
+		return true
+	}
+	tp := a.byIdentity[p.identity]
+	if tp == nil {
+		tp = a.bySID[p.sid]
+	}
+	return tp != nil && (tp.AllTracks || slices.Contains(tp.TrackSids, sid))
 }
 
 // maybeSubscribe subscribes to a track of the room as the client asked at
@@ -62,7 +86,8 @@ func (p *participant) subscribe(t *publication) {
 	s.down = downtrack.New(downtrack.Config{
 		TrackID: sid, StreamID: t.p.sid + "|" + sid, Codec: t.codec, Kind: kind,
 		WriteRTCP: p.sub.WriteRTCP, Log: p.log,
-		Bound: func() { r.post(func() { r.subscribed(s) }) },
+		Bound:       func() { r.post(func() { r.subscribed(s) }) },
+		Unsupported: func() { r.post(func() { r.unsupported(s) }) },
 	}, p.worker, s.wanted())
 	for i, l := range t.layers {
 		if l != nil {
@@ -76,13 +101,14 @@ func (p *participant) subscribe(t *publication) {
 		r.post(func() { s.ready(sender, err) })
 	}))
 	if !p.closed {
-		p.check(p.sub.Negotiate(false))
+		p.sub.Negotiate(false)
 	}
 }
 
-// wanted is the layer to send now.
+// wanted is the layer to send now: none of a muted track, for a mute must not
+// depend on its publisher's keeping quiet.
 func (s *subscription) wanted() int {
-	if s.sub.disabled[s.track.info.Sid] {
+	if s.track.info.Muted || s.sub.disabled[s.track.info.Sid] {
 		return downtrack.None
 	}
 	return s.layer
@@ -92,15 +118,21 @@ func (s *subscription) wanted() int {
 func (s *subscription) ready(sender *webrtc.RTPSender, err error) {
 	if err != nil {
 		s.sub.log.Warn("subscription failed", "track", s.track.info.Sid, "err", err)
-		if !s.over {
-			s.sub.room.unsubscribe(s)
-			s.sub.subscriptionFailed(s.track.info.Sid, livekit.SubscriptionError_SE_CODEC_UNSUPPORTED)
-		}
+		s.sub.room.unsupported(s)
 		return
 	}
 	s.sender = sender
 	if s.over {
 		s.release()
+	}
+}
+
+// unsupported ends a subscription whose codec the client does not take.
+func (r *Room) unsupported(s *subscription) {
+	if !s.over {
+		s.sub.log.Info("subscriber cannot take the codec", "track", s.track.info.Sid, "codec", s.track.codec.MimeType)
+		r.unsubscribe(s)
+		s.sub.subscriptionFailed(s.track.info.Sid, livekit.SubscriptionError_SE_CODEC_UNSUPPORTED)
 	}
 }
 
@@ -112,7 +144,7 @@ func (s *subscription) release() {
 	}
 	p.check(p.sub.RemoveTrack(s.sender))
 	if !p.closed {
-		p.check(p.sub.Negotiate(false))
+		p.sub.Negotiate(false)
 	}
 	p.room.node.cleanup(s.down.Wait)
 }
@@ -161,10 +193,14 @@ func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 	for _, pt := range u.ParticipantTracks {
 		sids = append(sids, pt.TrackSids...)
 	}
+	if len(sids) > maxSIDs {
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks in one request", nil)
+		return
+	}
 	for _, sid := range sids {
 		t := p.room.tracks[sid]
 		switch {
-		case t == nil || (t.p.hidden() && t.p != p && !u.Subscribe):
+		case t == nil || (t.p.hidden() && t.p != p):
 			if u.Subscribe {
 				p.log.Info("request refused", "reason", "no such track", "track", sid)
 				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
@@ -186,10 +222,17 @@ func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 	}
 }
 
-const maxDeclined = 4096 // track sids remembered per participant
+const (
+	maxDeclined = 4096 // track sids remembered per participant
+	maxSIDs     = 1024 // track sids in one request
+)
 
 // trackSetting takes the client's wishes for tracks it receives.
 func (p *participant) trackSetting(m *livekit.UpdateTrackSettings) {
+	if len(m.TrackSids) > maxSIDs {
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks in one request", nil)
+		return
+	}
 	for _, sid := range m.TrackSids {
 		s := p.subs[sid]
 		if s == nil {
@@ -238,7 +281,13 @@ func layerFor(info *livekit.TrackInfo, m *livekit.UpdateTrackSettings) int {
 
 // setSubscriptionPermission is a publisher's choice of who receives its tracks.
 func (p *participant) setSubscriptionPermission(m *livekit.SubscriptionPermission) {
-	p.allowed = m
+	for _, tp := range m.TrackPermissions {
+		if len(m.TrackPermissions) > maxPermissions || len(tp.TrackSids) > maxTracks {
+			p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many track permissions", nil)
+			return
+		}
+	}
+	p.allowed = newAccess(m)
 	for _, t := range p.published {
 		for _, o := range p.room.participants {
 			may := o.maySubscribe(t)

@@ -44,7 +44,10 @@ type Config struct {
 	WriteRTCP func([]rtcp.Packet) error
 	// Bound is called once, from another goroutine, when the stream is negotiated.
 	Bound func()
-	Log   *slog.Logger
+	// Unsupported is called instead of Bound if the subscriber cannot take the
+	// codec.
+	Unsupported func()
+	Log         *slog.Logger
 }
 
 // Stats are the receiver's reports about this stream (RFC 3550 section 6.4.1).
@@ -146,8 +149,10 @@ func (d *DownTrack) Close() {
 // would be lost, and a key frame with it.
 func (d *DownTrack) Start() {
 	d.worker.Do(func() {
-		d.started = true
-		d.choose(time.Now())
+		if !d.closed.Load() {
+			d.started = true
+			d.choose(time.Now())
+		}
 	})
 }
 
@@ -209,6 +214,13 @@ func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
 func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	params, ok := matchCodec(d.cfg.Codec, ctx.CodecParameters())
 	if !ok {
+		// An error would end the negotiation of the subscriber's other tracks.
+		if d.cfg.Unsupported != nil {
+			d.cfg.Unsupported()
+		}
+		if have := ctx.CodecParameters(); len(have) > 0 {
+			return have[0], nil
+		}
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
 	}
 	out := output{
@@ -221,8 +233,10 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 	d.wg.Add(1)
 	go d.readReports(ctx.RTCPReader())
 	d.worker.Do(func() {
-		d.out = out
-		d.choose(time.Now())
+		if !d.closed.Load() {
+			d.out = out
+			d.choose(time.Now())
+		}
 	})
 	if d.cfg.Bound != nil {
 		d.cfg.Bound()

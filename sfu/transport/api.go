@@ -221,7 +221,7 @@ func (a *API) Close() error {
 // the receive-side interceptors: NACK generation (RFC 4585), receiver reports
 // (RFC 3550) and transport-wide feedback to the publisher. Nothing stands on
 // the send side: retransmission and sender reports belong to downtrack.
-func (a *API) newPeerConnection() (*webrtc.PeerConnection, error) {
+func (a *API) newPeerConnection(bufs *buffers) (*webrtc.PeerConnection, error) {
 	media, err := newMediaEngine()
 	if err != nil {
 		return nil, err
@@ -246,8 +246,10 @@ func (a *API) newPeerConnection() (*webrtc.PeerConnection, error) {
 	reg.Add(nacks)
 	reg.Add(reports)
 	reg.Add(feedback)
+	engine := a.engine
+	engine.BufferFactory = bufs.make
 	api := webrtc.NewAPI(
-		webrtc.WithSettingEngine(a.engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(reg))
+		webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(reg))
 	return api.NewPeerConnection(webrtc.Configuration{
 		Certificates: []webrtc.Certificate{a.cert},
 		BundlePolicy: webrtc.BundlePolicyMaxBundle,

@@ -16,9 +16,10 @@ const (
 
 // Bounds of what waits for a receiver.
 const (
-	maxReliableBuffer = 4 << 20 // bytes; a receiver further behind is too slow
+	maxReliableBuffer = 8 << 20 // bytes; a receiver further behind is too slow
 	maxLossyBuffer    = 256 << 10
-	maxEarly          = 256 // reliable messages kept until the channel opens
+	maxEarly          = 1 << 20 // bytes of reliable messages kept until the channel opens; the oldest go
+	maxRefused        = 16      // channels beyond those we know that a peer may try to open
 )
 
 // ErrSlow says that the receiver does not keep up with reliable data.
@@ -27,9 +28,11 @@ var ErrSlow = errors.New("transport: receiver of reliable data too slow")
 type channels struct {
 	t *Transport
 
-	mu      sync.Mutex
-	byLabel map[string]*webrtc.DataChannel
-	early   [][]byte
+	mu         sync.Mutex
+	byLabel    map[string]*webrtc.DataChannel
+	early      [][]byte
+	earlyBytes int
+	refused    int
 }
 
 func (c *channels) init(t *Transport) {
@@ -53,14 +56,31 @@ func (c *channels) create(pc *webrtc.PeerConnection) error {
 	return nil
 }
 
-// attach takes a channel into use; one of an unknown label is closed.
-func (c *channels) attach(dc *webrtc.DataChannel) {
+// offered takes a channel of the client's into use: one of each label that
+// clients make, and only where the channels are theirs to make.
+func (c *channels) offered(dc *webrtc.DataChannel) {
 	label := dc.Label()
-	if label != Reliable && label != Lossy && label != DataTrack {
-		c.t.log.Info("data channel of an unknown label closed", "label", label)
+	c.mu.Lock()
+	old := c.byLabel[label]
+	known := label == Reliable || label == Lossy || label == DataTrack
+	taken := old != nil && old.ReadyState() < webrtc.DataChannelStateClosing
+	if !known || taken || c.t.offers {
+		c.refused++
+		tooMany := c.refused > maxRefused
+		c.mu.Unlock()
+		c.t.log.Info("data channel refused", "label", label)
 		_ = dc.Close()
+		if tooMany {
+			c.t.abuse("data channels")
+		}
 		return
 	}
+	c.mu.Unlock()
+	c.attach(dc)
+}
+
+func (c *channels) attach(dc *webrtc.DataChannel) {
+	label := dc.Label()
 	c.mu.Lock()
 	c.byLabel[label] = dc
 	c.mu.Unlock()
@@ -78,7 +98,7 @@ func (c *channels) flush(dc *webrtc.DataChannel) {
 	for _, m := range c.early {
 		_ = dc.Send(m)
 	}
-	c.early = nil
+	c.early, c.earlyBytes = nil, 0
 }
 
 // SendData sends one message on a channel without blocking. Reliable messages
@@ -93,10 +113,12 @@ func (t *Transport) SendData(label string, msg []byte) error {
 		if label != Reliable {
 			return nil
 		}
-		if len(c.early) >= maxEarly {
-			return ErrSlow
-		}
 		c.early = append(c.early, msg)
+		c.earlyBytes += len(msg)
+		for c.earlyBytes > maxEarly {
+			c.earlyBytes -= len(c.early[0])
+			c.early = c.early[1:]
+		}
 		return nil
 	}
 	if label == Reliable {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
@@ -33,8 +34,10 @@ type Events struct {
 
 // Limits of the queues.
 const (
-	maxOps        = 1024 // operations waiting for the transport's goroutine
-	maxCandidates = 128  // remote candidates waiting for a remote description
+	maxOps        = 8192 // operations waiting for the transport's goroutine
+	maxClientOps  = 256  // of them, those that a client's messages made
+	maxCandidates = 128  // remote candidates for one description; more are ignored
+	maxSections   = 1024 // media sections of a client's offer
 )
 
 // ErrBusy is returned when the operations queue of a transport is full.
@@ -51,10 +54,14 @@ type Transport struct {
 	log    *slog.Logger
 	offers bool // we make the offers; else the client does
 
-	ops  chan func()
-	done chan struct{}
-	once sync.Once
-	wg   sync.WaitGroup
+	ops       chan func()
+	clientOps atomic.Int32  // waiting in ops
+	wake      chan struct{} // a negotiation is wanted
+	wanted    atomic.Bool
+	restarted atomic.Bool // the wanted negotiation restarts ICE
+	done      chan struct{}
+	once      sync.Once
+	wg        sync.WaitGroup
 
 	data channels
 
@@ -63,22 +70,25 @@ type Transport struct {
 	offering   bool // an offer of ours awaits its answer
 	wantOffer  bool
 	restart    bool
-	candidates []webrtc.ICECandidateInit
-	asked      [2]int // media sections already asked for since the last offer: audio, video
+	candidates []webrtc.ICECandidateInit // that came before a description
+	nCandidate int                       // since the last description
+	asked      [2]int                    // media sections already asked for since the last offer: audio, video
 	wantAsk    bool
 }
 
 // New makes a transport; offers says that this side makes the offers, with data
 // channels of its own.
 func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) {
-	pc, err := a.newPeerConnection()
+	t := &Transport{
+		ev: ev, log: log, offers: offers,
+		ops: make(chan func(), maxOps), wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	bufs := &buffers{exceeded: func() { t.abuse("streams") }}
+	pc, err := a.newPeerConnection(bufs)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{
-		pc: pc, ev: ev, log: log, offers: offers,
-		ops: make(chan func(), maxOps), done: make(chan struct{}),
-	}
+	t.pc = pc
 	t.data.init(t)
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c != nil {
@@ -87,7 +97,7 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 	})
 	pc.OnTrack(ev.Track)
 	pc.OnConnectionStateChange(ev.State)
-	pc.OnDataChannel(t.data.attach)
+	pc.OnDataChannel(t.data.offered)
 	if offers {
 		if err := t.data.create(pc); err != nil {
 			_ = pc.Close()
@@ -105,11 +115,16 @@ func (t *Transport) run() {
 		select {
 		case op := <-t.ops:
 			op()
+		case <-t.wake:
 		case <-t.done:
 			if err := t.pc.GracefulClose(); err != nil {
 				t.log.Debug("closing peer connection", "err", err)
 			}
 			return
+		}
+		if t.wanted.Swap(false) {
+			t.wantOffer, t.wantAsk = t.wantOffer || t.offers, t.wantAsk || !t.offers
+			t.restart = t.restarted.Swap(false) || t.restart
 		}
 		if len(t.ops) == 0 {
 			t.negotiate()
@@ -137,11 +152,38 @@ func (t *Transport) post(op func()) error {
 	}
 }
 
+// postClient is post for what a client's message asks, within a bound of its own.
+func (t *Transport) postClient(op func()) error {
+	select {
+	case <-t.done:
+		return ErrClosed
+	default:
+	}
+	if t.clientOps.Add(1) > maxClientOps {
+		t.clientOps.Add(-1)
+		return ErrBusy
+	}
+	err := t.post(func() {
+		t.clientOps.Add(-1)
+		op()
+	})
+	if err != nil {
+		t.clientOps.Add(-1)
+	}
+	return err
+}
+
+// abuse ends the transport of a peer that makes us keep too much of something.
+func (t *Transport) abuse(what string) {
+	t.log.Warn("peer exceeds a limit; its transport is closed", "limit", what)
+	t.Close()
+}
+
 // SetOffer applies the client's offer and answers it through Events.Answer.
 // prefer names the codec (a MIME type) that the client is to send a track in,
 // by the track's id in the offer.
 func (t *Transport) SetOffer(sdp string, id uint32, prefer map[string]string) error {
-	return t.post(func() {
+	return t.postClient(func() {
 		if err := t.answer(sdp, id, prefer); err != nil {
 			t.ev.Failed("offer", err, t.pc.SignalingState() != webrtc.SignalingStateStable)
 		}
@@ -163,6 +205,7 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		return err
 	}
+	t.nCandidate = 0
 	t.flushCandidates()
 	t.preferCodecs(parsed, prefer)
 	answer, err := t.pc.CreateAnswer(nil)
@@ -181,8 +224,8 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 // checkOffer refuses what the peer connection would refuse only after it had
 // taken up the offer.
 func checkOffer(d *sdp.SessionDescription) error {
-	if len(d.MediaDescriptions) == 0 {
-		return errors.New("no media section")
+	if n := len(d.MediaDescriptions); n == 0 || n > maxSections {
+		return fmt.Errorf("%d media sections", n)
 	}
 	for _, m := range d.MediaDescriptions {
 		if mid, ok := m.Attribute(sdp.AttrKeyMID); !ok || mid == "" {
@@ -205,7 +248,7 @@ func checkOffer(d *sdp.SessionDescription) error {
 // SetAnswer applies the client's answer to our offer of that id; id 0 is the
 // last one.
 func (t *Transport) SetAnswer(sdp string, id uint32) error {
-	return t.post(func() {
+	return t.postClient(func() {
 		if !t.offering || (id != 0 && id != t.offerID) {
 			t.log.Debug("stale answer", "id", id, "offer", t.offerID)
 			return
@@ -215,22 +258,25 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err), false)
 			return
 		}
-		if err := t.pc.SetRemoteDescription(desc); err != nil {
+		err := t.pc.SetRemoteDescription(desc)
+		t.offering = t.pc.SignalingState() != webrtc.SignalingStateStable
+		if err != nil {
 			t.ev.Failed("answer", err, false)
 			return
 		}
-		t.offering = false
+		t.nCandidate = 0
 		t.flushCandidates()
 	})
 }
 
 // AddCandidate adds a candidate of the client's.
 func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
-	return t.post(func() {
+	return t.postClient(func() {
+		if t.nCandidate++; t.nCandidate > maxCandidates {
+			return
+		}
 		if t.pc.RemoteDescription() == nil {
-			if len(t.candidates) < maxCandidates {
-				t.candidates = append(t.candidates, c)
-			}
+			t.candidates = append(t.candidates, c)
 			return
 		}
 		if err := t.pc.AddICECandidate(c); err != nil {
@@ -251,12 +297,15 @@ func (t *Transport) flushCandidates() {
 // Negotiate has changes described to the client, by an offer of ours or by
 // asking for one; several calls in a row become one. With restart, ICE starts
 // anew (RFC 8445 section 9).
-func (t *Transport) Negotiate(restart bool) error {
-	return t.post(func() {
-		t.wantOffer = t.wantOffer || t.offers
-		t.wantAsk = t.wantAsk || !t.offers
-		t.restart = t.restart || restart
-	})
+func (t *Transport) Negotiate(restart bool) {
+	if restart {
+		t.restarted.Store(true)
+	}
+	t.wanted.Store(true)
+	select {
+	case t.wake <- struct{}{}:
+	default: // it will see the flags
+	}
 }
 
 // negotiate runs when no operation waits.

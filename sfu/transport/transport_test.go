@@ -2,12 +2,14 @@ package transport
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
 )
@@ -85,12 +87,12 @@ func TestAnAnsweringPeerTakesNoOffer(t *testing.T) {
 	tr, e := newTestTransport(t, true)
 	require.NoError(t, tr.SetOffer(clientOffer(t), 1, nil))
 	require.Contains(t, within(t, e.failed), "takes no offers")
-	require.NoError(t, tr.Negotiate(false))
-	require.NoError(t, tr.Negotiate(false))
+	tr.Negotiate(false)
+	tr.Negotiate(false)
 	require.Equal(t, uint32(1), within(t, e.offers).id)
 	require.NoError(t, tr.SetAnswer("nonsense", 1))
 	require.Contains(t, within(t, e.failed), "answer")
-	require.NoError(t, tr.Negotiate(true), "a client that comes back gets the offer again")
+	tr.Negotiate(true)
 	require.Equal(t, uint32(2), within(t, e.offers).id)
 }
 
@@ -106,21 +108,21 @@ func TestARestartTakesTheLastAnswerWhenAnOfferIsPending(t *testing.T) {
 		require.NoError(t, pc.SetLocalDescription(answer))
 		require.NoError(t, tr.SetAnswer(answer.SDP, o.id))
 	}
-	require.NoError(t, tr.Negotiate(false))
+	tr.Negotiate(false)
 	reply(within(t, e.offers))
 
 	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "TR", "PA")
 	require.NoError(t, err)
 	require.NoError(t, tr.AddTrack(track, func(_ *webrtc.RTPSender, err error) { require.NoError(t, err) }))
-	require.NoError(t, tr.Negotiate(false))
+	tr.Negotiate(false)
 	lost := within(t, e.offers) // the client's socket is gone before it comes
-	require.NoError(t, tr.Negotiate(true))
+	tr.Negotiate(true)
 	again := within(t, e.offers)
 	require.Greater(t, again.id, lost.id)
 	require.Contains(t, again.sdp, "m=video")
 	require.NotEqual(t, ufrag(lost.sdp), ufrag(again.sdp), "ICE is restarted")
 	reply(again)
-	require.NoError(t, tr.Negotiate(false), "and goes on")
+	tr.Negotiate(false)
 	reply(within(t, e.offers))
 	require.Empty(t, e.failed)
 }
@@ -148,25 +150,46 @@ func TestWorkIsBoundedAndEnds(t *testing.T) {
 	hold := make(chan struct{})
 	require.NoError(t, tr.post(func() { <-hold }))
 	var err error
-	for range maxOps + 2 {
-		if err = tr.Negotiate(false); err != nil {
+	for range maxClientOps + 1 {
+		if err = tr.AddCandidate(webrtc.ICECandidateInit{}); err != nil {
 			break
 		}
 	}
 	require.ErrorIs(t, err, ErrBusy)
+	for range maxOps / 2 {
+		require.NoError(t, tr.post(func() {}), "our own work has room")
+		tr.Negotiate(false) // takes none
+	}
 	close(hold)
 	tr.Close()
 	tr.Wait()
-	require.ErrorIs(t, tr.Negotiate(false), ErrClosed)
+	require.ErrorIs(t, tr.AddCandidate(webrtc.ICECandidateInit{}), ErrClosed)
 }
 
 func TestReliableDataWaitsForTheChannelWithinBounds(t *testing.T) {
 	tr, _ := newTestTransport(t, true)
-	for range maxEarly {
-		require.NoError(t, tr.SendData(Reliable, []byte("x")))
+	msg := make([]byte, 1000)
+	for i := range 2 * maxEarly / len(msg) {
+		msg[0] = byte(i)
+		require.NoError(t, tr.SendData(Reliable, append([]byte(nil), msg...)))
 	}
-	require.ErrorIs(t, tr.SendData(Reliable, []byte("x")), ErrSlow)
 	require.NoError(t, tr.SendData(Lossy, []byte("x")), "late lossy data is dropped")
+	require.LessOrEqual(t, tr.data.earlyBytes, maxEarly)
+	require.Equal(t, msg[0], tr.data.early[len(tr.data.early)-1][0], "the newest are kept")
+}
+
+func TestBuffersOfAPeerAreBounded(t *testing.T) {
+	exceeded := 0
+	b := &buffers{exceeded: func() { exceeded++ }}
+	for range maxStreams {
+		_, real := b.make(packetio.RTCPBufferPacket, 1).(*packetio.Buffer)
+		require.True(t, real)
+	}
+	for range 3 {
+		_, err := b.make(packetio.RTPBufferPacket, 1).Read(nil)
+		require.ErrorIs(t, err, io.EOF)
+	}
+	require.Equal(t, 1, exceeded)
 }
 
 func TestNodeIPs(t *testing.T) {
