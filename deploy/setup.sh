@@ -22,6 +22,7 @@ need "${FIREFOX:-firefox-esr}" firefox-esr
 need redis-server redis-server
 need ip iproute2
 need nft nftables
+need certutil libnss3-tools
 need ffmpeg ffmpeg
 need git git
 need curl curl

@@ -65,6 +65,8 @@ export default defineConfig({
     environment: 'node',
     isolate: false,
     maxWorkers: 1,
+    // Typing into a form takes seconds where the processors are busy with browsers and load.
+    testTimeout: 30_000,
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['src/testSetup.ts'],
   },

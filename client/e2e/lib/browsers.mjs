@@ -5,7 +5,7 @@ import { access, constants } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 
-const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const firefoxPath = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 const launchTimeout = 90_000; // Firefox makes a profile first, which takes long on a busy machine
 const actionTimeout = 15_000;
@@ -122,11 +122,16 @@ class Tab {
   }
 }
 
-/** @param {string[]} [more] further command line flags */
-export async function launchChromium(more = []) {
+/**
+ * @param {string[]} [more] further command line flags
+ * @param {{executablePath?: string, env?: Record<string, string>}} [how] a program that runs
+ *   Chromium in its stead, and its environment
+ */
+export async function launchChromium(more = [], { executablePath = chromiumPath, env = process.env } = {}) {
   await mustRun(chromiumPath, 'CHROMIUM');
   const browser = await chromium.launch({
-    executablePath: chromiumPath,
+    executablePath,
+    env,
     headless: true,
     timeout: launchTimeout,
     args: [...chromiumFlags, ...more],

@@ -6,6 +6,24 @@ import { Peer, withPeers } from './peer.mjs';
 import { startServer } from './server.mjs';
 import { serveBarePage } from './static.mjs';
 
+/** Calls every closer, the last added first, also when one fails; then fails as the first that did. */
+export async function closeAll(closers) {
+  const failures = [];
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch (err) {
+      failures.push(err);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Prints the server's log where that was asked for. */
+export function showLog(server) {
+  if (process.env.DIEMCAU_E2E_LOG && server?.log) console.log(server.log);
+}
+
 /**
  * Registers set-up and tear-down with the test runner.
  * @param {{firefox?: boolean, chromiumFlags?: string[]}} [wants]
@@ -34,8 +52,11 @@ export function fixture({ firefox = false, chromiumFlags = [] } = {}) {
   }, { timeout: 200_000 });
 
   after(async () => {
-    for (const close of closers.reverse()) await close();
-    if (process.env.DIEMCAU_E2E_LOG && the.server?.log) console.log(the.server.log);
+    try {
+      await closeAll(closers);
+    } finally {
+      showLog(the.server);
+    }
   }, { timeout: 30_000 });
 
   return the;

@@ -1,8 +1,9 @@
-// Starts the built bin/diemcau in demo mode for one test file, or uses the server
-// named by DIEMCAU_URL, DIEMCAU_KEY and DIEMCAU_SECRET.
+// Starts the built bin/diemcau in demo mode for one test file, here or on another host,
+// or uses the server named by DIEMCAU_URL, DIEMCAU_KEY and DIEMCAU_SECRET.
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -63,11 +64,15 @@ class Server {
     return accessToken({ key: this.key, secret: this.secret, ...claims });
   }
 
-  async spawn(args, env, dir) {
+  /** ready: whether the server answers /readyz; may throw while it does not. */
+  async spawn([program, ...args], env, dir, ready) {
     this.#dir = dir;
-    this.#process = spawn(binary, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     // A test process that dies must not leave its server behind.
-    process.once('exit', () => this.#process.kill('SIGKILL'));
+    process.once('exit', () => {
+      this.#process.kill('SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
+    });
     let failed;
     this.#process.once('error', (err) => { failed = err; });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -83,7 +88,7 @@ class Server {
     try {
       await until('server answers /readyz', async () => {
         if (failed || this.#process.exitCode !== null) return true;
-        return (await fetch(`${this.url}/readyz`)).ok;
+        return ready();
       }, { within: 20_000 });
       if (failed) throw failed;
       if (this.#process.exitCode !== null) throw new Error(`server ended with code ${this.#process.exitCode}`);
@@ -109,6 +114,18 @@ class Server {
   }
 }
 
+async function startDemo({ url, listen, tcp, udp, prefix = [], ready }) {
+  const server = new Server(url, demoKey, demoSecret);
+  const dir = await mkdtemp(join(tmpdir(), 'diemcau-e2e-'));
+  await server.spawn(
+    [...prefix, binary, 'serve', '--demo', '--listen', listen, '--data', dir],
+    { DIEMCAU_RTC__TCP_PORT: String(tcp), DIEMCAU_RTC__UDP_PORT: String(udp) },
+    dir,
+    ready,
+  );
+  return server;
+}
+
 /** @returns {Promise<Server>} */
 export async function startServer() {
   if (process.env.DIEMCAU_URL) {
@@ -119,12 +136,20 @@ export async function startServer() {
     );
   }
   const [http, tcp, udp] = [await freeTCPPort(), await freeTCPPort(), await freeUDPPort()];
-  const server = new Server(`http://127.0.0.1:${http}`, demoKey, demoSecret);
-  const dir = await mkdtemp(join(tmpdir(), 'diemcau-e2e-'));
-  await server.spawn(
-    ['serve', '--demo', '--listen', `127.0.0.1:${http}`, '--data', dir],
-    { DIEMCAU_RTC__TCP_PORT: String(tcp), DIEMCAU_RTC__UDP_PORT: String(udp) },
-    dir,
-  );
-  return server;
+  const [listen, url] = [`127.0.0.1:${http}`, `http://127.0.0.1:${http}`];
+  return startDemo({ url, listen, tcp, udp, ready: async () => (await fetch(`${url}/readyz`)).ok });
+}
+
+/**
+ * Starts the server on the server host of a network, where every port is free. It serves
+ * HTTPS there, for its address is not loopback.
+ * @param {import('./network.mjs').Network} network
+ * @param {{https: number, tcp: number, udp: number}} ports
+ * @returns {Promise<Server>}
+ */
+export function startServerOn(network, { https, tcp, udp }) {
+  const listen = `${network.serverAddress}:${https}`;
+  const url = `https://${listen}`;
+  const ready = async () => (await network.fetchUnverified(`${url}/readyz`)).length > 0;
+  return startDemo({ url, listen, tcp, udp, prefix: network.onServer(), ready });
 }

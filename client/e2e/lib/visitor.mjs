@@ -31,6 +31,23 @@ async function readInbound() {
   return found;
 }
 
+/** In the page: where the media goes, per peer connection: {protocol, address, port} of the other end. */
+async function readRoutes() {
+  const routes = [];
+  for (const connection of window.keptPeerConnections) {
+    if (connection.connectionState !== 'connected') continue;
+    const stats = await connection.getStats();
+    for (const transport of stats.values()) {
+      if (transport.type !== 'transport') continue;
+      const pair = stats.get(transport.selectedCandidatePairId);
+      if (!pair) continue;
+      const { protocol, address, port } = stats.get(pair.remoteCandidateId);
+      routes.push({ protocol, address, port });
+    }
+  }
+  return routes;
+}
+
 /** In the page: what the tile of one participant shows, or null without such a tile. */
 function readTile([name, source]) {
   const tiles = [...document.querySelectorAll('[data-testid="tile"],[data-testid="main-tile"]')];
@@ -102,6 +119,11 @@ export class Visitor {
 
   inbound() {
     return this.tab.evaluate(readInbound);
+  }
+
+  /** The far end of the media of each peer connection, as ICE selected it. */
+  routes() {
+    return this.tab.evaluate(readRoutes);
   }
 
   /** Waits until the tile of name shows a picture that moves and is decoded from the network. */

@@ -33,6 +33,8 @@ describe('initials', () => {
     ['Đức', 'Đ'],
     ['ủy ban nhân dân xã Quảng Trạch – Phòng họp số 2', 'ỦT'],
     ['Ánh', 'Á'],
+    ['Hoàng Thị Mỹ Lệ · phường Tô Hiệu', 'HL'],
+    ['Lò Thị Hường — xã Ngọc Chiến', 'LH'],
     ['  ', '•'],
     ['215', '•'],
   ])('%s → %s', (name, expected) => expect(initials(name)).toBe(expected));

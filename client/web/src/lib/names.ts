@@ -20,9 +20,9 @@ export function compareByGivenName(a: string, b: string): number {
   return collator.compare(givenName(a), givenName(b)) || collator.compare(a, b);
 }
 
-/** At most two letters that stand for a name where there is no picture: first and last word before any dash. */
+/** At most two letters that stand for a name where there is no picture: first and last word before any dash or dot that a unit follows. */
 export function initials(name: string): string {
-  const words = (name.split(/\s[–-]\s/)[0] ?? '').split(/\s+/).filter((word) => /^\p{L}/u.test(word));
+  const words = (name.split(/\s[–—·-]\s/)[0] ?? '').split(/\s+/).filter((word) => /^\p{L}/u.test(word));
   const first = words[0];
   if (first === undefined) return '•';
   const last = words[words.length - 1] ?? first;

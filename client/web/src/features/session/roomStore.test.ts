@@ -22,7 +22,7 @@ function participant(identity: string, joinedAt: number) {
 function fixture() {
   const handlers = new Map<string, Set<() => void>>();
   const room = {
-    state: ConnectionState.Connected,
+    state: ConnectionState.Connected as ConnectionState,
     canPlaybackAudio: true,
     localParticipant: participant('me', 50),
     remoteParticipants: new Map<string, ReturnType<typeof participant>>(),
@@ -94,6 +94,20 @@ it('lists the sounds of the others, and a muted camera as no picture', () => {
   vi.runAllTimers();
   expect(store.snapshot().sounds.map((sound) => sound.id)).toEqual(['TR_2']);
   expect(store.snapshot().people[1]?.camera).toBeUndefined();
+});
+
+it('tells a connection entered anew from one picked up again', () => {
+  const { room, emit, store } = fixture();
+  const after = (state: ConnectionState) => {
+    room.state = state;
+    emit(RoomEvent.ConnectionStateChanged);
+    vi.runAllTimers();
+    const { link, restarting } = store.snapshot();
+    return [link, restarting];
+  };
+  expect(after(ConnectionState.SignalReconnecting)).toEqual(['reconnecting', false]);
+  expect(after(ConnectionState.Reconnecting)).toEqual(['reconnecting', true]);
+  expect(after(ConnectionState.Connected)).toEqual(['connected', false]);
 });
 
 it('stops listening when closed', () => {

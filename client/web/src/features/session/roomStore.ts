@@ -13,6 +13,8 @@ export interface Sound {
 /** Everything the screens show of a room, as one immutable value. */
 export interface RoomView {
   link: LinkState;
+  /** Whether a lost connection is being entered anew, instead of picked up where it was. */
+  restarting: boolean;
   /** Oneself first, then the others in the order they joined. */
   people: readonly Person[];
   /** The remote participant for the large picture. */
@@ -109,6 +111,7 @@ export class RoomStore {
       .flatMap(({ track, trackSid }) => (track?.kind === Track.Kind.Audio ? [{ id: trackSid, track }] : []));
     return {
       link: links[this.room.state],
+      restarting: this.room.state === ConnectionState.Reconnecting,
       people,
       speaker: this.speaker.identity,
       sounds,

@@ -132,13 +132,12 @@ function Toggle({ kind, on, problem }: { kind: 'mic' | 'camera'; on: boolean; pr
   const icons = { mic: works ? Mic : MicOff, camera: works ? Video : VideoOff };
   const Icon = icons[kind];
   const change = kind === 'mic' ? { micOn: !on } : { cameraOn: !on };
-  const labels = { mic: on ? t('green.micOff') : t('green.micOn'), camera: on ? t('green.cameraOff') : t('green.cameraOn') };
   return (
     <ToggleButton
       className={styles.toggle}
       isSelected={works}
       onChange={() => setPreferences(change)}
-      aria-label={labels[kind]}
+      aria-label={t(`green.${kind}`)}
       data-testid={kind === 'mic' ? testIds.previewMic : testIds.previewCamera}
     >
       <Icon size={22} aria-hidden />

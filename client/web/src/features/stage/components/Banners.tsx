@@ -1,5 +1,6 @@
 import { LoaderCircle, TriangleAlert, Volume2, X } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
+import { useOnline } from '../../../lib/useOnline';
 import { Button } from '../../../primitives/Button';
 import { IconButton } from '../../../primitives/IconButton';
 import { testIds } from '../../../testids';
@@ -8,20 +9,32 @@ import type { MeetingSession } from '../../session/meetingSession';
 import type { RoomView } from '../../session/roomStore';
 import styles from './Banners.module.css';
 
+/** What is wrong with the connection and why; undefined when nothing is. */
+function readTrouble(room: RoomView, online: boolean) {
+  if (room.link === 'connecting') return { title: 'connection.connecting' } as const;
+  if (room.link === 'reconnecting') {
+    const title = 'connection.reconnecting';
+    if (!online) return { title, reason: 'connection.reasonOffline' } as const;
+    return { title, reason: room.restarting ? 'connection.reasonRestarting' : 'connection.reasonResuming' } as const;
+  }
+  const lost = room.link === 'connected' && room.people.some((person) => person.isLocal && person.quality === 'lost');
+  return lost ? ({ title: 'line.lost', reason: online ? 'connection.reasonUnheard' : 'connection.reasonOffline' } as const) : undefined;
+}
+
 /** What lies over the pictures: lost connection, blocked sound, one's own share, and short messages. */
 export function Banners({ session, room }: { session: MeetingSession; room: RoomView }) {
   const { t } = useTranslation();
   const toasts = useToasts(session);
   const sharing = room.people.some((person) => person.isLocal && person.screenOn);
-  const troubled = room.link === 'reconnecting' || room.link === 'connecting';
+  const trouble = readTrouble(room, useOnline());
   return (
     <div className={styles.stack}>
-      {troubled && (
+      {trouble && (
         <div className={`${styles.banner} ${styles.warn}`} role="status" data-testid={testIds.connectionBanner}>
           <LoaderCircle size={20} aria-hidden className={styles.turning} />
           <p>
-            <strong>{room.link === 'reconnecting' ? t('connection.reconnecting') : t('connection.connecting')}</strong>
-            {room.link === 'reconnecting' && <span>{t('connection.reconnectingHelp')}</span>}
+            <strong>{t(trouble.title)}</strong>
+            {trouble.reason && <span>{t(trouble.reason)}</span>}
           </p>
         </div>
       )}

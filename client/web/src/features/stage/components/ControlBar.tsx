@@ -19,6 +19,7 @@ import { canShareScreen, type MediaKind } from '../../session/mediaProblem';
 import type { MeetingSession } from '../../session/meetingSession';
 import type { RoomView } from '../../session/roomStore';
 import { usePending } from '../hooks/usePending';
+import { Clock } from './Clock';
 import { ControlButton } from './ControlButton';
 import { LineState } from './LineState';
 import type { PanelTab } from './SidePanel';
@@ -57,7 +58,8 @@ export function ControlBar({ session, room, title, phone, view, panel, onView, o
       data-busy={pending.has('mic') || undefined}
       aria-keyshortcuts="M"
       data-testid={testIds.controlMic}
-      data-on={micOn}
+      on={micOn}
+      state={micOn ? t('stage.micOn') : t('stage.micOff')}
     />
   );
   const camera = (
@@ -69,7 +71,8 @@ export function ControlBar({ session, room, title, phone, view, panel, onView, o
       data-busy={pending.has('camera') || undefined}
       aria-keyshortcuts="V"
       data-testid={testIds.controlCamera}
-      data-on={cameraOn}
+      on={cameraOn}
+      state={cameraOn ? t('stage.cameraOn') : t('stage.cameraOff')}
     />
   );
   const chat = (
@@ -108,8 +111,11 @@ export function ControlBar({ session, room, title, phone, view, panel, onView, o
   return (
     <footer className={styles.bar} aria-label={t('controls.label')}>
       <div className={styles.about}>
-        <p className={styles.title}>{title}</p>
-        <LineState room={room} />
+        <div className={styles.where}>
+          <p className={styles.title}>{title}</p>
+          <Clock />
+        </div>
+        <LineState session={session} room={room} />
       </div>
       <div className={styles.middle}>
         {mic}
@@ -122,7 +128,7 @@ export function ControlBar({ session, room, title, phone, view, panel, onView, o
             onPress={() => toggle('screen', !screenOn)}
             data-busy={pending.has('screen') || undefined}
             data-testid={testIds.controlShare}
-            data-on={screenOn}
+            on={screenOn}
           />
         )}
         <ControlButton

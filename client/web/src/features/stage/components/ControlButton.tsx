@@ -1,4 +1,5 @@
 import type { LucideIcon } from 'lucide-react';
+import { useTranslation } from 'react-i18next';
 import { Button, type ButtonProps } from 'react-aria-components';
 import styles from './ControlButton.module.css';
 
@@ -12,6 +13,9 @@ interface ControlButtonProps extends Omit<ButtonProps, 'children' | 'className' 
   quiet?: boolean;
   badgeLabel?: string;
   badgeTestId?: string;
+  /** For a switch: whether its source is on, and the words for that. Screen readers hear the state, then the label. */
+  on?: boolean;
+  state?: string;
 }
 
 /** A control under the pictures: icon over a word that says what a press does. */
@@ -23,13 +27,19 @@ export function ControlButton({
   quiet,
   badgeLabel,
   badgeTestId,
+  on,
+  state,
   ...rest
 }: ControlButtonProps) {
+  const { t } = useTranslation();
+  const spoken = state ? t('controls.stateAndAction', { state, action: label }) : undefined;
   return (
     <Button
       {...rest}
       className={`${styles.control} ${styles[look]}`}
-      aria-label={badge > 0 && badgeLabel ? `${label}, ${badgeLabel}` : undefined}
+      aria-label={badge > 0 && badgeLabel ? `${label}, ${badgeLabel}` : spoken}
+      aria-pressed={on}
+      data-on={on}
     >
       <span className={styles.icon}>
         <Icon size={24} aria-hidden />

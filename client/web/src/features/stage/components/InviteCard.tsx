@@ -4,6 +4,8 @@ import { useTranslation } from 'react-i18next';
 import { Button } from '../../../primitives/Button';
 import styles from './InviteCard.module.css';
 
+const said = { ready: 'stage.aloneBody', copied: 'stage.linkCopied', failed: 'stage.copyFailed' } as const;
+
 /** For whoever is alone in the room: how to bring in the others. */
 export function InviteCard() {
   const { t } = useTranslation();
@@ -20,15 +22,13 @@ export function InviteCard() {
   return (
     <section className={styles.card}>
       <h2 className={styles.title}>{t('stage.aloneTitle')}</h2>
-      <p className={styles.body}>{t('stage.aloneBody')}</p>
+      <p className={styles.body} role="status">
+        {t(said[state])}
+      </p>
       <p className={styles.link}>{link}</p>
       <Button variant="primary" icon={state === 'copied' ? <Check size={18} aria-hidden /> : <Copy size={18} aria-hidden />} onPress={copy}>
         {t('stage.copyLink')}
       </Button>
-      <p className={styles.result} role="status">
-        {state === 'copied' && t('stage.linkCopied')}
-        {state === 'failed' && t('stage.copyFailed')}
-      </p>
     </section>
   );
 }

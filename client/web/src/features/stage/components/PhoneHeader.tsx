@@ -6,6 +6,7 @@ import { testIds } from '../../../testids';
 import { canShareScreen } from '../../session/mediaProblem';
 import type { MeetingSession } from '../../session/meetingSession';
 import type { RoomView } from '../../session/roomStore';
+import { Clock } from './Clock';
 import { LineState } from './LineState';
 import type { View } from './Stage';
 import styles from './PhoneHeader.module.css';
@@ -26,8 +27,11 @@ export function PhoneHeader({ title, room, session, view, onView, onSettings }: 
   return (
     <header className={styles.header}>
       <div className={styles.about}>
-        <p className={styles.title}>{title}</p>
-        <LineState room={room} />
+        <div className={styles.where}>
+          <p className={styles.title}>{title}</p>
+          <Clock />
+        </div>
+        <LineState session={session} room={room} brief />
       </div>
       <MenuTrigger>
         <IconButton tone="stage" label={t('controls.more')} icon={<Ellipsis size={24} aria-hidden />} data-testid={testIds.controlMore} />

@@ -49,6 +49,7 @@ export const Tile = memo(function Tile({ shownKey, person, source, place, pinned
           track={track}
           mirrored={person.isLocal && !isScreen}
           whole={isScreen}
+          backdrop={place === 'main' && !isScreen}
           waiting={t('stage.waitingVideo')}
           testId={testIds.tileVideo}
         />
@@ -81,7 +82,7 @@ export const Tile = memo(function Tile({ shownKey, person, source, place, pinned
         {!isScreen && !wanted && place !== 'side' && (
           <VideoOff size={16} aria-label={t('stage.cameraOff')} className={`${styles.off} ${styles.cameraOff}`} />
         )}
-        <span className={styles.name}>{name}</span>
+        <span className={styles.name}>{place === 'side' && person.isLocal && !isScreen ? t('app.you') : name}</span>
         {pinned && place === 'main' && (
           <span className={styles.pinned}>
             <Pin size={14} aria-hidden /> {t('stage.pinned')}
