@@ -84,6 +84,21 @@ func play(t *testing.T, layers [3]*vp8Layer) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
+// silent waits for 200 ms without a packet of a track, and returns how many came
+// in all.
+func (c *testClient) silent(sid string) int {
+	c.t.Helper()
+	before := -1
+	require.Eventually(c.t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		same := len(c.media[sid]) == before
+		before = len(c.media[sid])
+		return same
+	}, waitFor, 200*time.Millisecond, "media goes on")
+	return before
+}
+
 // lastWidth is the width of the newest key frame received of a track.
 func (c *testClient) lastWidthLocked(sid string) int {
 	for i := len(c.media[sid]) - 1; i >= 0; i-- {
@@ -165,20 +180,8 @@ func TestPauseAndResumeOfASubscription(t *testing.T) {
 				TrackSids: []string{sid}, Disabled: disabled, Quality: livekit.VideoQuality_HIGH}}})
 	}
 	set(true)
-	count := func() int {
-		bob.mu.Lock()
-		defer bob.mu.Unlock()
-		return len(bob.media[sid])
-	}
-	before := -1
-	require.Eventually(t, func() bool {
-		now := count()
-		same := now == before
-		before = now
-		return same
-	}, waitFor, 200*time.Millisecond, "twenty frames' time without media")
+	n0 := bob.silent(sid)
 	set(false)
-	n0 := count()
 	bob.until("media again", func() bool { return len(bob.media[sid]) > n0+50 })
 	bob.mu.Lock()
 	defer bob.mu.Unlock()

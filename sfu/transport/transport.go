@@ -63,7 +63,8 @@ type Transport struct {
 	once      sync.Once
 	wg        sync.WaitGroup
 
-	data channels
+	data  channels
+	local localCandidates
 
 	// Owned by run.
 	offerID    uint32
@@ -90,11 +91,8 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 	}
 	t.pc = pc
 	t.data.init(t)
-	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
-		if c != nil {
-			ev.Candidate(c.ToJSON())
-		}
-	})
+	t.local.send = ev.Candidate
+	pc.OnICECandidate(t.local.found)
 	pc.OnTrack(ev.Track)
 	pc.OnConnectionStateChange(ev.State)
 	pc.OnDataChannel(t.data.offered)
@@ -212,6 +210,8 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 	if err != nil {
 		return err
 	}
+	t.local.hold()
+	defer t.local.release()
 	if err := t.pc.SetLocalDescription(answer); err != nil {
 		return err
 	}
@@ -275,8 +275,8 @@ func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
 		if t.nCandidate++; t.nCandidate > maxCandidates {
 			return
 		}
-		if t.pc.RemoteDescription() == nil {
-			t.candidates = append(t.candidates, c)
+		if d := t.pc.RemoteDescription(); d == nil || ofAnother(c, d) {
+			t.candidates = append(t.candidates, c) // its description is on its way
 			return
 		}
 		if err := t.pc.AddICECandidate(c); err != nil {
@@ -351,6 +351,8 @@ func (t *Transport) offer() error {
 	if err != nil {
 		return err
 	}
+	t.local.hold()
+	defer t.local.release()
 	if err := t.pc.SetLocalDescription(offer); err != nil {
 		return err
 	}

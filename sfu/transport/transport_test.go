@@ -218,3 +218,48 @@ func TestPreferredCodecComesFirst(t *testing.T) {
 	}
 	require.Equal(t, []webrtc.PayloadType{102, 103, 104, 96, 97}, got)
 }
+
+func host(foundation string) *webrtc.ICECandidate {
+	return &webrtc.ICECandidate{
+		Foundation: foundation, Protocol: webrtc.ICEProtocolUDP, Address: "127.0.0.1", Port: 9, Component: 1,
+		Typ: webrtc.ICECandidateTypeHost,
+	}
+}
+
+func TestCandidatesFollowTheirDescription(t *testing.T) {
+	var sent []string
+	l := localCandidates{}
+	l.send = func(c webrtc.ICECandidateInit) {
+		sent = append(sent, c.Candidate)
+		if len(sent) == 1 {
+			l.found(host("later")) // while the first are sent
+		}
+	}
+	l.hold()
+	l.found(host("a"))
+	l.found(nil)
+	l.found(host("b"))
+	require.Empty(t, sent)
+	l.release()
+	require.Len(t, sent, 3)
+	l.found(host("c"))
+	require.Len(t, sent, 4)
+	for i, f := range []string{"a", "b", "later", "c"} {
+		require.Contains(t, sent[i], "candidate:"+f)
+	}
+
+	d := &webrtc.SessionDescription{SDP: "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:x\r\n"}
+	frag := func(s string) *string { return &s }
+	for _, c := range []struct {
+		webrtc.ICECandidateInit
+		another bool
+	}{
+		{webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host"}, false},
+		{webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host ufrag abcd"}, false},
+		{webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host ufrag abc"}, true},
+		{webrtc.ICECandidateInit{Candidate: "candidate:1", UsernameFragment: frag("abcd")}, false},
+		{webrtc.ICECandidateInit{Candidate: "candidate:1", UsernameFragment: frag("bcd")}, true},
+	} {
+		require.Equal(t, c.another, ofAnother(c.ICECandidateInit, d), "%+v", c.ICECandidateInit)
+	}
+}
