@@ -82,6 +82,7 @@ func runTests(m *testing.M) int {
 		}
 		if code != 0 {
 			fmt.Fprintf(os.Stderr, "--- end of the server's log:\n%s\n", shared.server.logTail(60))
+			fmt.Fprint(os.Stderr, raceReports(dir))
 		}
 	}
 	return code
@@ -160,9 +161,27 @@ func (f *fixture) serverBinary() (string, error) {
 func serverCommand(binary, address, dataDir string) *exec.Cmd {
 	cmd := exec.Command(binary, "serve", "--demo", "--listen", address, "--data", dataDir)
 	cmd.Env = append(os.Environ(),
+		"GORACE=log_path="+filepath.Join(filepath.Dir(dataDir), "race"), // read by raceReports
 		fmt.Sprintf("DIEMCAU_RTC__UDP_PORT=%d", freePort("udp")),
 		fmt.Sprintf("DIEMCAU_RTC__TCP_PORT=%d", freePort("tcp")))
 	return cmd
+}
+
+// raceReports returns what a server built with -race reported into dir.
+func raceReports(dir string) string {
+	files, err := filepath.Glob(filepath.Join(dir, "race.*"))
+	if err != nil {
+		return err.Error()
+	}
+	var out strings.Builder
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err.Error()
+		}
+		fmt.Fprintf(&out, "--- race report of the server:\n%s\n", b)
+	}
+	return out.String()
 }
 
 // freePort returns a port that nobody was using a moment ago.
