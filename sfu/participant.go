@@ -21,6 +21,7 @@ const (
 	connectWithin = 60 * time.Second // from joining to media
 	resumeWithin  = 40 * time.Second // without a signal connection
 	mediaWithin   = 30 * time.Second // from failed media to media again
+	closedWithin  = 3 * time.Second  // from media that the client closed to its leave
 )
 
 // participant is one member of a room. The room's loop owns it.
@@ -48,6 +49,7 @@ type participant struct {
 	session     *Session // nil while the signal connection is lost
 	sessionLost time.Time
 	mediaLost   time.Time // zero while media is connected or never was
+	mediaClosed bool      // the client has closed its media, and can only join anew
 	closed      bool
 
 	pub, sub *transport.Transport // the same one when single
@@ -319,7 +321,7 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
 		p.log.Info("media connected", "target", target, "transport", t.Protocol())
-		p.mediaLost = time.Time{}
+		p.mediaLost, p.mediaClosed = time.Time{}, false
 		if t == p.sub {
 			for _, s := range p.subs {
 				s.down.Start()
@@ -339,6 +341,11 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 			p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 			return
 		}
+		if s == webrtc.PeerConnectionStateClosed {
+			// The client did that: its leave, or its end, is about to come.
+			p.mediaClosed = true
+			return
+		}
 		p.log.Info("media lost; asking the client to resume", "target", target, "state", s)
 		p.leave(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_UNKNOWN_REASON)
 	}
@@ -353,7 +360,7 @@ func (p *participant) care(now time.Time) {
 		p.room.remove(p, livekit.DisconnectReason_JOIN_FAILURE)
 	case p.session == nil && now.Sub(p.sessionLost) > resumeWithin:
 		p.room.remove(p, livekit.DisconnectReason_SIGNAL_CLOSE)
-	case !p.mediaLost.IsZero() && now.Sub(p.mediaLost) > mediaWithin:
+	case !p.mediaLost.IsZero() && (now.Sub(p.mediaLost) > mediaWithin || p.mediaClosed && now.Sub(p.mediaLost) > closedWithin):
 		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 		p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 	}

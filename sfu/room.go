@@ -197,6 +197,11 @@ func (r *Room) resume(start *livekit.StartSession) *Session {
 func (r *Room) detach(s *Session) {
 	if !s.over && s.p != nil && s.p.session == s {
 		s.p.log.Info("signal connection lost")
+		if s.p.mediaClosed {
+			s.end()
+			r.remove(s.p, livekit.DisconnectReason_SIGNAL_CLOSE) // nothing is left to resume
+			return
+		}
 	}
 	s.end()
 }
