@@ -3,6 +3,7 @@ package sfu
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
@@ -51,6 +52,12 @@ type publication struct {
 	codec       webrtc.RTPCodecCapability
 	layers      [downtrack.MaxLayers]*uptrack.Layer
 	subscribers map[*participant]*subscription
+
+	demanded   int       // highest layer that its publisher was told to send
+	lowerSince time.Time // a lower one would do; zero if not
+
+	loud   bool      // of audio: among the loudest, which are forwarded
+	loudAt time.Time // when it last was
 }
 
 func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) }
@@ -188,6 +195,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		}
 	}
 	if l.kind == livekit.TrackType_AUDIO {
+		cfg.Onset = p.room.onset
 		for _, e := range receiver.GetParameters().HeaderExtensions {
 			if e.URI == transport.AudioLevelURI {
 				cfg.LevelID = uint8(e.ID)
@@ -261,7 +269,7 @@ func (p *participant) drop(l *receivedLayer) {
 func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	t := &publication{
 		p: p, info: pending.info, cids: pending.cids, codec: l.codec,
-		subscribers: make(map[*participant]*subscription),
+		subscribers: make(map[*participant]*subscription), demanded: downtrack.MaxLayers - 1,
 	}
 	if !slices.Contains(t.cids, l.cid) {
 		t.cids = append(t.cids, l.cid)
@@ -277,6 +285,7 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	p.version++
 	p.room.broadcast(p)
 	t.setLayer(l)
+	p.room.updateLoudest()
 	for _, o := range p.room.participants {
 		o.maybeSubscribe(t)
 	}
@@ -343,6 +352,9 @@ func (r *Room) unpublish(t *publication) {
 		delete(o.disabled, t.info.Sid)
 	}
 	delete(t.p.published, t.info.Sid)
+	if t.loud {
+		r.updateLoudest()
+	}
 	r.node.met.tracks.Dec()
 }
 
@@ -357,8 +369,9 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 		return
 	}
 	t.info.Muted = m.Muted
+	p.room.updateLoudest()
 	for _, s := range t.subscribers {
-		s.down.SetWanted(s.wanted())
+		s.down.SetWish(s.wish())
 	}
 	p.changed()
 }

@@ -1,9 +1,11 @@
 package sfu
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -45,6 +47,8 @@ type Room struct {
 	speakers     map[string]*livekit.SpeakerInfo // active ones, by participant sid
 	emptySince   time.Time
 	cares        int
+	loudest      int         // audio tracks forwarded to each participant
+	onsets       atomic.Bool // a look at who is loud is queued
 }
 
 func newRoom(n *Node, name string) *Room {
@@ -54,7 +58,7 @@ func newRoom(n *Node, name string) *Room {
 	return &Room{
 		node: n, name: name, sid: guid.New("RM_"), log: n.log.With("room", name),
 		inbox: make(chan func(), maxCommands), data: make(chan dataMessage, maxData), done: make(chan struct{}),
-		created: now, emptySince: now, sifTrailer: trailer,
+		loudest: cmp.Or(n.cfg.Loudest, defaultLoudest), created: now, emptySince: now, sifTrailer: trailer,
 		participants: make(map[string]*participant), bySID: make(map[string]*participant),
 		tracks: make(map[string]*publication), speakers: make(map[string]*livekit.SpeakerInfo),
 	}
@@ -109,6 +113,7 @@ func (r *Room) loop() {
 			r.route(m)
 		case <-speak.C:
 			r.updateSpeakers()
+			r.updateLoudest()
 		case <-care.C:
 			r.care()
 		}
@@ -124,6 +129,9 @@ func (r *Room) care() {
 	now := r.now()
 	for _, p := range r.participants {
 		p.care(now)
+	}
+	for _, t := range r.tracks {
+		t.demand(now)
 	}
 	if r.cares++; r.cares%qualityEvery == 0 {
 		r.updateQuality()

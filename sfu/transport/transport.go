@@ -26,6 +26,9 @@ type Events struct {
 	Sections func(audio, video uint32)
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
+	// Feedback is a report of the client's about the whole connection:
+	// transport-wide feedback or an estimate of the receiver's.
+	Feedback func(rtcp.Packet)
 	State    func(webrtc.PeerConnectionState)
 	// Failed reports a description or candidate of the client's that was refused.
 	// The transport goes on with what it had, unless it is stuck: then it can
@@ -88,7 +91,7 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 		ev: ev, log: log, offers: offers,
 		ops: make(chan func(), maxOps), wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
 	}
-	bufs := &buffers{exceeded: func() { t.abuse("streams") }}
+	bufs := &buffers{exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback}
 	pc, err := a.newPeerConnection(bufs)
 	if err != nil {
 		return nil, err
