@@ -75,6 +75,7 @@ var stateNames = [...]string{"start", "open", "draining", "silent", "remb"}
 type Estimator struct {
 	cfg    Config
 	origin time.Time
+	clock  int64
 
 	history  history
 	arrivals arrivals
@@ -121,8 +122,11 @@ func New(cfg Config, now time.Time) *Estimator {
 	return e
 }
 
-// us is the time the estimator counts in: µs since it began.
-func (e *Estimator) us(now time.Time) int64 { return now.Sub(e.origin).Microseconds() }
+// us is the time the estimator counts in: µs since it began, never backwards.
+func (e *Estimator) us(now time.Time) int64 {
+	e.clock = max(e.clock, now.Sub(e.origin).Microseconds())
+	return e.clock
+}
 
 func (e *Estimator) set(target int64) {
 	e.target = max(min(target, e.cfg.Max), e.cfg.Min)
@@ -177,7 +181,7 @@ func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now time.Time) {
 		return
 	}
 	t := e.us(now)
-	threshold := e.delays.threshold() // of before, so that a ramp does not raise it
+	threshold, calm := e.delays.threshold(), e.delays.spread // of before: a growing queue is no jitter
 	news := 0
 	var newest *packet
 	var waited int64
@@ -209,7 +213,7 @@ func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now time.Time) {
 	if newest != nil {
 		e.correctBacklog(newest, waited)
 	}
-	e.judgeDelay(t, threshold)
+	e.judgeDelay(t, threshold, calm)
 	e.judgeLoss(t)
 	e.judgeProbe(t)
 }
@@ -258,21 +262,22 @@ func (e *Estimator) heard(now int64) {
 	}
 }
 
-func (e *Estimator) judgeDelay(now, threshold int64) {
+func (e *Estimator) judgeDelay(now, threshold int64, calm spread) {
 	queue, unexplained, packets := e.delays.least(detectSpan, detectMost, detectCount)
 	switch {
 	case e.state == draining:
+		e.delays.spread = calm
 		e.drain(now)
 	case packets >= 3 && unexplained > threshold, e.delays.steep(threshold):
-		e.congest(now, queue)
+		e.congest(now, queue, calm)
 	case queue < drained && !e.probe.active:
 		e.raise(int64(headroom*float64(e.delays.rate(500*ms))), now)
 	}
 }
 
-func (e *Estimator) congest(now, queue int64) {
+func (e *Estimator) congest(now, queue int64, calm spread) {
 	e.congestions++
-	e.state = draining
+	e.state, e.delays.spread = draining, calm
 	e.congestedAt, e.congestedBy = now, e.delays.newest().last
 	e.before, e.queue = e.target, queue
 	e.losses.ignore(now)
@@ -282,12 +287,21 @@ func (e *Estimator) congest(now, queue int64) {
 			rate = r
 		}
 	}
-	share := whileDrains
+	share := e.cautious()
 	if rate == 0 {
 		rate, share = e.target, 0.7
 	}
 	e.capacity = rate
 	e.set(min(int64(share*float64(rate)), e.before*95/100))
+}
+
+// cautious is the share of the measured rate that is used while the queue
+// drains: less where jitter makes the measurement uncertain.
+func (e *Estimator) cautious() float64 {
+	if e.delays.jitter > 2*ms {
+		return whileDrains - 0.06
+	}
+	return whileDrains
 }
 
 // drain follows the queue until it is gone, and measures meanwhile.
@@ -298,7 +312,7 @@ func (e *Estimator) drain(now int64) {
 	rate, span := e.delays.busyRate(e.congestedAt)
 	if span >= 100*ms {
 		e.capacity = rate
-		e.set(min(int64(whileDrains*float64(rate)), e.before*95/100))
+		e.set(min(int64(e.cautious()*float64(rate)), e.before*95/100))
 	}
 	if queue <= drained+min(int64(e.delays.jitter), 15*ms) {
 		if span >= 150*ms {
@@ -337,15 +351,18 @@ func (e *Estimator) judgeLoss(now int64) {
 	if e.state != open {
 		return
 	}
-	verdict, rate := e.losses.judge(now)
-	switch verdict {
+	switch e.losses.judge(now) {
 	case lossCut:
 		e.preLoss = e.target
-		e.set(min(rate*95/100, e.target))
+		if rate := e.delays.rate(300 * ms); rate > 0 {
+			e.set(min(rate*95/100, e.target))
+		} else {
+			e.set(e.target * 7 / 10)
+		}
 	case lossRestore:
 		e.set(max(e.target, e.preLoss))
 	case lossConfirmed:
-		e.ceilingHold = min(max(2*e.ceilingHold, 10_000*ms), 60_000*ms)
+		e.ceilingHold = min(max(2*e.ceilingHold, 15_000*ms), 60_000*ms)
 		e.ceiling, e.ceilingUntil = e.target, now+e.ceilingHold
 	}
 }
@@ -354,17 +371,20 @@ func (e *Estimator) judgeProbe(now int64) {
 	if !e.probe.done(now, e.rtt) || e.state == draining {
 		return
 	}
-	rate, limit, ok := e.probe.result(e.losses.floor, e.delays.jitter)
+	rate, limit, ok := e.probe.result(max(e.losses.floor, e.losses.ratio(now)), e.delays.jitter)
 	if !ok {
 		e.probe.unknown(now)
 		return
 	}
 	claim := e.probe.claim(rate, limit, e.delays.jitter)
 	progress := claim > e.target*110/100
-	if limit && claim > e.target*85/100 && claim < e.target*115/100 && (claim < e.target || e.delays.jitter > ms) {
+	switch {
+	case limit && claim <= e.target*85/100:
+		e.set((e.target + claim) / 2)
+	case limit && claim < e.target*115/100 && (claim < e.target || e.delays.jitter > 2*ms):
 		// The limit again: better known by two measurements than by the higher.
 		e.set((e.target + claim) / 2)
-	} else {
+	default:
 		e.raise(claim, now)
 	}
 	if limit {
@@ -397,7 +417,9 @@ func (e *Estimator) SetRTT(rtt time.Duration) {
 
 // SetWish tells how much, in bits per second, could be used at most if there
 // were room. Probes aim a bit above it, and there are none once Target covers it.
-func (e *Estimator) SetWish(bps int64) { e.wish = max(bps, 0) }
+func (e *Estimator) SetWish(bps int64) {
+	e.wish = max(min(bps, int64(float64(e.cfg.Max)/covered)), 0)
+}
 
 // NextProbe is a probe that should begin now, if any. While reports stay away
 // and nothing else is sent, it is a few small packets to find out when the path
@@ -452,7 +474,7 @@ func (e *Estimator) Tick(now time.Time) {
 			}
 			e.state, e.silentSince = silent, t
 			e.probe.active = false
-			e.set(e.target / 2)
+			e.set(e.target / 3)
 		}
 	}
 	if e.state == draining && e.unanswered < 0 && t-max(e.lastSent, e.congestedAt) > e.queue+e.rtt+100*ms {

@@ -1,5 +1,7 @@
 package bwe
 
+import "math"
+
 const (
 	ms = 1000 // µs
 
@@ -38,13 +40,23 @@ type delays struct {
 	ring  [groupCount]group
 	count int64 // groups ever made; the newest is ring[(count-1)%groupCount]
 
-	base       int64
-	buckets    [baseBuckets]int64
-	bucket     int64 // second of the newest bucket
-	known      bool
-	jitter     float64 // mean deviation of the unexplained delay, µs
-	meanExcess float64
-	gap        bool // the next arrival comes after packets of unknown fate
+	base    int64
+	buckets [baseBuckets]int64
+	bucket  int64 // second of the newest bucket
+	known   bool
+	spread
+	gap bool // the next arrival comes after packets of unknown fate
+}
+
+// spread is how uneven arrivals are, in µs, beyond what the sending explains.
+type spread struct {
+	jitter float64 // mean deviation
+	mean   float64
+}
+
+func (s *spread) note(excess float64) {
+	s.mean += (excess - s.mean) / 128
+	s.jitter += (min(math.Abs(excess-s.mean), 100*ms) - s.jitter) / 256
 }
 
 func (d *delays) newest() *group { return d.back(0) }
@@ -65,13 +77,7 @@ func (d *delays) arrive(p *packet, arrival, now int64) {
 	}
 	d.noteBase(delay, now)
 	unexplained := delay - int64(p.predicted)
-	excess := float64(max(unexplained-d.base, 0))
-	d.meanExcess += (excess - d.meanExcess) / 128
-	deviation := excess - d.meanExcess
-	if deviation < 0 {
-		deviation = -deviation
-	}
-	d.jitter += (min(deviation, 100*ms) - d.jitter) / 256
+	d.note(float64(max(unexplained-d.base, 0)))
 
 	g := d.newest()
 	if g == nil || d.gap || arrival-g.first > groupSpan {

@@ -40,7 +40,6 @@ type tally struct {
 func (a *tally) add(b *tally) {
 	a.got += b.got
 	a.lost += b.lost
-	a.bytes += b.bytes
 	a.burst += b.burst
 	a.burstLost += b.burstLost
 	a.burstSquared += b.burstSquared
@@ -108,7 +107,6 @@ func (l *losses) bin(now int64) *bin {
 func (l *losses) noteGot(p *packet, now int64) {
 	b := l.bin(now)
 	b.got++
-	b.bytes += int64(p.size)
 	b.note(p)
 	if l.run.lost > 0 {
 		if p.sent-l.lastGot < outage {
@@ -184,14 +182,13 @@ func (l *losses) setFloor(ratio float64, now int64) {
 	}
 }
 
-// judge says what to do about the loss of late; rate is what was delivered,
-// in bits per second, when it says lossCut.
-func (l *losses) judge(now int64) (v lossVerdict, rate int64) {
+// judge says what to do about the loss of late.
+func (l *losses) judge(now int64) lossVerdict {
 	if now < l.quiet {
-		return lossNone, 0
+		return lossNone
 	}
 	if l.testing {
-		return l.conclude(now), 0
+		return l.conclude(now)
 	}
 	l.learnFloor(now)
 	const long, short = 2_000 * ms, 500 * ms
@@ -199,12 +196,12 @@ func (l *losses) judge(now int64) (v lossVerdict, rate int64) {
 	heavy := sum.lost >= 12 && sum.ratio() > l.floor+0.2
 	if !heavy {
 		if now < l.notUntil || now-l.quiet < long {
-			return lossNone, 0
+			return lossNone
 		}
 		sum = l.over(long, l.quiet, now)
 		n, f := float64(sum.got+sum.lost), max(l.floor, 0.02)
 		if sum.lost < 20 || float64(sum.lost) < n*(l.floor+0.05)+3.5*math.Sqrt(n*f*(1-f)) {
-			return lossNone, 0
+			return lossNone
 		}
 	}
 	if z, known := sum.dependence(); known && z < 3 {
@@ -213,17 +210,10 @@ func (l *losses) judge(now int64) (v lossVerdict, rate int64) {
 				l.setFloor(whole.ratio(), now)
 			}
 		}
-		return lossNone, 0
+		return lossNone
 	}
-	span := int64(long)
-	if heavy { // the path may have changed a moment ago
-		span = 300 * ms
-	}
-	recent := l.over(span, l.quiet, now)
-	// The newest bin is not full yet: half of it is missing on average.
-	rate = recent.bytes * 8_000_000 / (span - lossBin/2)
 	l.testing, l.since, l.before = true, now, sum.ratio()
-	return lossCut, rate
+	return lossCut
 }
 
 // conclude ends the test once the lower rate has shown its effect.

@@ -45,6 +45,7 @@ type prober struct {
 	end    int64
 	next   int64 // no probe before
 	fails  int   // in a row
+	streak int   // successes in a row
 	fast   bool  // the last one succeeded, or none failed yet
 
 	probes, failures int // ever, for Stats
@@ -72,7 +73,7 @@ func (p *prober) start(rate, target, now int64) Probe {
 	}
 	span = max(min(span, probeLongest), probeShortest)
 	*p = prober{id: p.id%math.MaxInt32 + 1, active: true, rate: rate, begin: now, end: now + int64(span),
-		next: p.next, fails: p.fails, fast: p.fast, probes: p.probes + 1, failures: p.failures}
+		next: p.next, fails: p.fails, streak: p.streak, fast: p.fast, probes: p.probes + 1, failures: p.failures}
 	bytes := rate * int64(span) / 8_000_000
 	return Probe{ID: p.id, Rate: rate, Bytes: int(bytes), Duration: time.Duration(span) * time.Microsecond, MinPackets: probePackets}
 }
@@ -155,10 +156,14 @@ func (p *prober) result(floor, jitter float64) (rate int64, limit, ok bool) {
 // claim is what of the resulting rate may be relied upon: less if the probe
 // was too short, or the path too uneven, to tell a few percent.
 func (p *prober) claim(rate int64, limit bool, jitter float64) int64 {
-	if !limit && (p.end-p.begin < 80*ms || jitter >= 5*ms) {
-		return int64(doubtful * float64(rate))
+	share := headroom
+	switch {
+	case !limit && (p.end-p.begin < 80*ms || jitter >= 5*ms):
+		share = doubtful
+	case jitter > 2*ms:
+		share = headroom - 0.01
 	}
-	return int64(headroom * float64(rate))
+	return int64(share * float64(rate))
 }
 
 // failed and succeeded plan the next one.
@@ -166,12 +171,16 @@ func (p *prober) failed(now int64) {
 	p.failures++
 	p.next = now + backoff[min(p.fails, len(backoff)-1)]
 	p.fails++
+	p.streak = 0
 	p.active, p.fast = false, false
 }
 
 func (p *prober) succeeded(now int64, fast bool) {
 	p.next = now
-	p.fails = 0
+	p.streak++
+	if p.streak > 1 { // one alone may be followed by the next failure
+		p.fails = 0
+	}
 	p.active, p.fast = false, fast
 }
 

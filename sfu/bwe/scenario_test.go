@@ -4,13 +4,20 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 )
 
-const seeds = 8
+// seeds is how many runs each scenario has; BWE_SEEDS asks for more.
+func seeds() int64 {
+	if n, err := strconv.ParseInt(os.Getenv("BWE_SEEDS"), 10, 64); err == nil {
+		return n
+	}
+	return 8
+}
 
 func constant(v int64) func(int64) int64 { return func(int64) int64 { return v } }
 
@@ -167,7 +174,7 @@ func (w *worst) log(t *testing.T) {
 func overSeeds(t *testing.T, p path, check func(t *testing.T, r *result, w *worst)) {
 	t.Helper()
 	var w worst
-	for seed := int64(1); seed <= seeds; seed++ {
+	for seed := int64(1); seed <= seeds(); seed++ {
 		r := run(p, seed)
 		failed := t.Failed()
 		check(t, r, &w)
@@ -200,6 +207,9 @@ func TestCapacityDropsAndReturns(t *testing.T) {
 				if p.fbLoss > 0 {
 					slack = 0.2 // two reports in a row
 				}
+				if p.jitter > 0 {
+					slack = 0.05
+				}
 				overSeeds(t, p, func(t *testing.T, r *result, w *worst) { checkDip(t, p, r, w, low, slack) })
 			})
 		}
@@ -220,11 +230,15 @@ func checkDip(t *testing.T, p path, r *result, w *worst, low int64, slack float6
 	w.note("first", high)
 	assert.LessOrEqual(t, high, 0.93, "target while the queue drains")
 
+	top := 1.0
+	if p.jitter > 0 || p.quantum > ms {
+		top = 1.03 // arrival times leave some percent open
+	}
 	least, most := band(r.within(22, 40))
 	w.note("min band", least)
 	w.note("max band", most)
 	assert.GreaterOrEqual(t, least, 0.75)
-	assert.LessOrEqual(t, most, 1.0)
+	assert.LessOrEqual(t, most, top)
 	again := stalled(r.within(20+seen+settled, 40))
 	w.note("stalled again s", again)
 	assert.LessOrEqual(t, again, 0.5, "overshoot")
@@ -240,12 +254,12 @@ func checkDip(t *testing.T, p path, r *result, w *worst, low int64, slack float6
 
 	back := r.first(40, atLeast(1_900_000))
 	w.note("recovered s", back)
-	assert.LessOrEqual(t, back, 5.0)
+	assert.LessOrEqual(t, back, 5.0+10*slack)
 	low2, high2 := band(r.within(46, 60))
 	w.note("min after", low2)
 	w.note("max after", high2)
 	assert.GreaterOrEqual(t, low2, 0.75)
-	assert.LessOrEqual(t, high2, 1.0)
+	assert.LessOrEqual(t, high2, top)
 	assert.Zero(t, stalled(r.within(46, 60)))
 }
 
@@ -316,35 +330,35 @@ func TestPolicer(t *testing.T) {
 		t.Run(fmt.Sprint(rate/1000), func(t *testing.T) {
 			p := path{rate: constant(rate), policer: 15_000, oneWay: 20 * ms, end: 90 * second}
 			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
-				over := 0
 				samples := r.within(10, 90)
-				for _, s := range samples {
-					if s.target > rate*105/100 {
-						over++
-					}
-				}
-				w.note("over %", 100*float64(over)/float64(len(samples)))
-				assert.LessOrEqual(t, float64(over)/float64(len(samples)), 0.15)
-				w.note("lost %", 100*float64(count(r.dropped, 10, 90))/float64(r.sent))
-				assert.LessOrEqual(t, float64(count(r.dropped, 10, 90))/float64(r.sent), 0.08)
+				w.note("lost %", 100*float64(count(r.dropped, 10, 90))/float64(count(r.sentAt, 10, 90)))
+				assert.LessOrEqual(t, float64(count(r.dropped, 10, 90))/float64(count(r.sentAt, 10, 90)), 0.04)
 				w.note("min target", float64(lowest(samples)))
 				assert.GreaterOrEqual(t, lowest(samples), rate*70/100)
 				w.note("changes", float64(count(r.changes, 10, 90)))
-				w.note("max 2 s loss", r.stats.Loss)
+				assert.LessOrEqual(t, count(r.changes, 10, 90), 10)
 			})
 		})
 	}
 }
 
 func TestShortQueue(t *testing.T) {
-	p := path{rate: dip(2_000_000, 600_000), queue: 40 * ms, oneWay: 20 * ms, end: 60 * second}
+	p := path{rate: dip(2_000_000, 600_000), queue: 40 * ms, oneWay: 20 * ms, end: 70 * second}
 	overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+		seen := r.first(20, func(s sample) bool { return s.target < 1_500_000 })
+		w.note("detect s", seen)
+		assert.LessOrEqual(t, seen, 1.0)
 		least, most := band(r.within(23, 40))
 		w.note("min band", least)
 		w.note("max band", most)
-		w.note("lost % settled", 100*float64(count(r.dropped, 23, 40))/float64(r.sent)*60/17)
-		back := r.first(40, atLeast(1_900_000))
+		assert.GreaterOrEqual(t, least, 0.75)
+		lost := float64(count(r.dropped, 23, 40)) / float64(count(r.sentAt, 23, 40))
+		w.note("lost % settled", 100*lost)
+		assert.LessOrEqual(t, lost, 0.05)
+		back := r.first(40, atLeast(1_865_000))
 		w.note("recovered s", back)
-		w.note("changes", float64(count(r.changes, 20, 60)))
+		assert.LessOrEqual(t, back, 20.0)
+		w.note("changes", float64(count(r.changes, 20, 70)))
+		assert.LessOrEqual(t, count(r.changes, 20, 70), 8)
 	})
 }

@@ -79,6 +79,7 @@ type result struct {
 	sent, lost                  int
 	audioSent, audioLost        []int64 // when
 	dropped                     []int64 // at the queue
+	sentAt                      []int64
 	changes                     []int64 // of the layer chosen
 	probes                      []int64
 	padding, bytes, probedBytes int64
@@ -185,6 +186,7 @@ func (s *sim) send(size, probe int, audio bool) {
 	p := simPacket{seq: s.seq, size: size, sent: s.t, mine: true, audio: audio}
 	s.seq++
 	s.res.sent++
+	s.res.sentAt = append(s.res.sentAt, s.t)
 	s.res.bytes += int64(size)
 	if audio {
 		s.res.audioSent = append(s.res.audioSent, s.t)
