@@ -336,7 +336,7 @@ func FuzzFeedback(f *testing.F) {
 	d := New(Config{
 		Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
 		Kind:  webrtc.RTPCodecTypeVideo, Log: slog.New(slog.DiscardHandler),
-	}, NewLine(LineConfig{}, pool.Worker()), Wish{})
+	}, NewLine(LineConfig{Log: slog.New(slog.DiscardHandler)}, pool.Worker()), Wish{})
 	f.Fuzz(func(_ *testing.T, raw []byte) {
 		pkts, err := rtcp.Unmarshal(raw)
 		if err != nil {

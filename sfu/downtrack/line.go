@@ -1,6 +1,7 @@
 package downtrack
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -24,6 +25,7 @@ const (
 	feedbackPerSecond = 500 // RTCP packets of a subscriber that are acted on
 	allocateEvery     = 2   // ticks
 	trackTickEvery    = 4   // ticks
+	logEvery          = 20  // ticks
 )
 
 // LineConfig describes the way to a subscriber.
@@ -144,6 +146,22 @@ func (l *Line) Tick(now time.Time) {
 			d.tick(now)
 		}
 	}
+	if l.estimate && l.ticks%logEvery == 0 && l.cfg.Log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log()
+	}
+}
+
+// log tells how the line is, for who looks into a complaint.
+func (l *Line) log() {
+	st := l.est.Stats()
+	layers := make([]int, 0, len(l.tracks))
+	for _, d := range l.tracks {
+		if d.video {
+			layers = append(layers, d.current)
+		}
+	}
+	l.cfg.Log.Debug("line", "target", st.Target, "acked", st.Acked, "loss", st.Loss, "queue", st.QueueDelay,
+		"rtt", st.RTT, "state", st.State, "behind", l.behind, "paced", l.pacer.len(), "layers", layers)
 }
 
 // look acts at once when the path becomes congested, or is free again.
