@@ -21,5 +21,16 @@
 // (ppoll, nanoseconds), at real-time priority where that is permitted, so that
 // its timing does not depend on how busy the machine is.
 //
-// A Lab needs Linux, root and iproute2.
+// A specification is YAML or JSON; every key is a field of Spec, Link, Phase or
+// Impairment:
+//
+//	seed: 1
+//	phases:                # of the only link; with more: links: [{name: wifi, phases: [...]}, ...]
+//	  - {name: wide, for: 20s, down: {rate: 2Mbps, queue: 300ms}}
+//	  - {name: narrow, for: 20s, down: {rate: 600kbps}, up: {delay: 20ms, jitter: 5ms}}
+//	  - name: lossy        # the last phase stays
+//	    both: {loss: 5%, burst: {every: 5s, for: 300ms}, reorder: 1%, reorder_by: 10ms, block: ["udp:7882"]}
+//
+// A Lab needs Linux, root and iproute2. From the command line it is
+// `diemcau loadtest impair`.
 package impair

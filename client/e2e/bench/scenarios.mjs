@@ -153,9 +153,10 @@ function join(about, { expect, within = 5, ...scenario }) {
   };
 }
 
-const handover = {
-  about: 'Wi-Fi goes away after 4 s, 4G (50 ms RTT) stays',
-  permitted: true, // as for someone who speaks, Chromium uses every network
+/** permitted: the page has the microphone. Then Chromium uses every network, else that of the default route. */
+const handover = (permitted) => ({
+  about: `Wi-Fi goes away after 4 s, 4G (50 ms RTT) stays; ${permitted ? 'for one who may speak' : 'for one who only listens'}`,
+  permitted,
   spec: { links: [
     { name: 'wifi', phases: [{ name: 'there', for: '4s' }, { name: 'gone', link_down: true }] },
     { name: 'lte', phases: [{ both: { delay: '25ms' } }] },
@@ -182,7 +183,7 @@ const handover = {
       more,
     };
   },
-};
+});
 
 const dynacast = {
   about: 'the only subscriber asks for LOW; the publisher stops sending more',
@@ -238,7 +239,8 @@ export const scenarios = {
     spec: { phases: [{ both: { block: ['udp', 'tcp:{tcp}'] } }] },
   }),
   'join-ipv6': join('only IPv6', { expect: { protocol: 'udp' }, spec: { families: ['ipv6'] } }),
-  handover,
+  handover: handover(true),
+  'handover-listener': handover(false),
   dynacast,
 };
 
@@ -248,5 +250,5 @@ export const groups = {
   loss: ['loss-5', 'loss-15', 'loss-5-rtt100', 'bursts'],
   join: ['join-udp', 'join-tcp', 'join-turn', 'join-ipv6'],
   // Against another server: see --url.
-  livekit: ['clean', 'rate-600', 'rate-300', 'rate-600-rtt40', 'rate-300-rtt40', 'loss-5', 'loss-15', 'loss-5-rtt100', 'bursts', 'handover', 'dynacast'],
+  livekit: ['clean', 'rate-600', 'rate-300', 'rate-600-rtt40', 'rate-300-rtt40', 'loss-5', 'loss-15', 'loss-5-rtt100', 'bursts', 'handover', 'handover-listener', 'dynacast'],
 };
