@@ -7,14 +7,72 @@ type chainTracker struct {
 	target    int    // decode target forwarded; no meaning unless SVC.begun
 	intact    uint32 // chains whose frames were all forwarded, or may yet be
 
-	// A frame that the present target's chain needs and that did not come yet.
-	awaiting bool
-	awaited  int64
-	asOf     int64 // SVC.pictures when it was found missing
+	awaited [maxAwaited]awaitedFrame
 }
 
+// awaitedFrame is a frame that chains need and that did not come yet.
+type awaitedFrame struct {
+	number int64
+	asOf   int64  // SVC.pictures when it was found missing
+	chains uint32 // 0 if this entry is free
+}
+
+// maxAwaited is how many missing frames chains survive.
+const maxAwaited = 4
+
 func (c *chainTracker) stop() {
-	c.intact, c.awaiting = 0, false
+	c.intact = 0
+	c.awaited = [maxAwaited]awaitedFrame{}
+}
+
+// await makes chain bit wait for frame n; one hole too many breaks it.
+func (c *chainTracker) await(bit uint32, n, now int64) {
+	var free *awaitedFrame
+	for i := range c.awaited {
+		a := &c.awaited[i]
+		if a.chains != 0 && a.number == n {
+			a.chains |= bit
+			return
+		}
+		if a.chains == 0 {
+			free = a
+		}
+	}
+	if free == nil {
+		c.intact &^= bit
+		return
+	}
+	*free = awaitedFrame{number: n, asOf: now, chains: bit}
+}
+
+// arrived ends the waiting for frame n; forwarded or not, it has been seen.
+func (c *chainTracker) arrived(n int64, forwarded bool) {
+	for i := range c.awaited {
+		if a := &c.awaited[i]; a.chains != 0 && a.number == n {
+			if !forwarded {
+				c.intact &^= a.chains
+			}
+			a.chains = 0
+		}
+	}
+}
+
+// restart makes a chain intact that needs nothing before.
+func (c *chainTracker) restart(bit uint32) {
+	c.intact |= bit
+	for i := range c.awaited {
+		c.awaited[i].chains &^= bit
+	}
+}
+
+// expire gives up frames that did not come within patience.
+func (c *chainTracker) expire(now int64) {
+	for i := range c.awaited {
+		if a := &c.awaited[i]; a.chains != 0 && now-a.asOf > patience {
+			c.intact &^= a.chains
+			a.chains = 0
+		}
+	}
 }
 
 // chainBit is the chain that protects target t; 0 if there are no chains.
@@ -59,25 +117,11 @@ func (s *SVC) decideLate(f *Frame) verdict {
 		return dropped
 	}
 	if d.indication(c.target) == NotPresent || s.missesReference(f) {
-		c.intact &^= s.memberChains(d)
+		c.arrived(f.Number, false)
 		return dropped
 	}
-	if c.awaiting && c.awaited == f.Number {
-		c.awaiting = false
-	}
+	c.arrived(f.Number, true)
 	return forwarded
-}
-
-// memberChains is the chains that a frame is part of: section A.6,
-// PartOfActiveChain.
-func (s *SVC) memberChains(d *Descriptor) uint32 {
-	without := uint32(0)
-	for t := range d.Structure.DecodeTargets() {
-		if i := d.indication(t); i == NotPresent || i == Discardable {
-			without |= s.dd.chainBit(t)
-		}
-	}
-	return ^without
 }
 
 // trackChains sees whether the chains that f continues are intact.
@@ -90,10 +134,6 @@ func (s *SVC) trackChains(f *Frame) {
 		}
 	}
 	c.intact &= active // the others may tell anything (section A.5)
-	own := uint32(0)
-	if s.begun && c.target >= 0 {
-		own = c.chainBit(c.target)
-	}
 	for i := range d.Structure.Chains() {
 		bit := uint32(1) << i
 		if active&bit == 0 {
@@ -101,29 +141,20 @@ func (s *SVC) trackChains(f *Frame) {
 		}
 		diff := d.ChainDiff(i)
 		if diff == 0 {
-			c.intact |= bit
-			if own == bit {
-				c.awaiting = false
-			}
+			c.restart(bit)
 			continue
 		}
 		if c.intact&bit == 0 {
 			continue
 		}
-		before := f.Number - diff
-		switch s.seen.get(before) {
+		switch s.seen.get(f.Number - diff) {
 		case dropped:
 			c.intact &^= bit
 		case unknown:
-			if own == bit && !c.awaiting {
-				c.awaiting, c.awaited, c.asOf = true, before, s.pictures
-			}
+			c.await(bit, f.Number-diff, s.pictures)
 		}
 	}
-	if c.awaiting && s.pictures-c.asOf > patience {
-		c.awaiting = false
-		c.intact &^= own
-	}
+	c.expire(s.pictures)
 }
 
 // retarget chooses the decode target from picture f on.
@@ -146,28 +177,34 @@ func (s *SVC) retarget(f *Frame) {
 	if best < 0 && want >= 0 && s.begun && c.target >= 0 && d.Active>>c.target&1 != 0 && s.usable(f, c.target) {
 		best = c.target // until the key frame comes
 	}
-	s.need = want >= 0 && best != want && !s.usable(f, want)
+	s.need = want >= 0 && best != want && !s.reachable(want)
 	if best < 0 {
 		s.begun = false
 		return
-	}
-	if s.begun && c.target >= 0 && c.chainBit(best) != c.chainBit(c.target) {
-		c.awaiting = false
 	}
 	s.begin(f)
 	c.target = best
 	s.current = d.Structure.layer[best]
 }
 
-// usable tells whether target t can be forwarded from f on (section A.7).
+// usable tells whether target t can be forwarded from f on (section A.7). An
+// intact chain says nothing of frames that are not part of it, those of upper
+// temporal layers: another spatial layer is entered at the lowest of them, where
+// pictures refer to nothing else. Otherwise a picture might lack its top.
 func (s *SVC) usable(f *Frame, t int) bool {
-	if !s.begun && !f.Key {
+	if !s.begun && !f.Key || s.begun && f.Temporal > 0 && s.dd.structure.layer[t].Spatial > s.current.Spatial {
 		return false
 	}
 	if bit := s.dd.chainBit(t); bit != 0 {
 		return s.dd.intact&bit != 0
 	}
 	return s.begun && t == s.dd.target || f.Descriptor.indication(t) == Switch && !s.missesReference(f)
+}
+
+// reachable tells whether target t will be usable without a key frame.
+func (s *SVC) reachable(t int) bool {
+	bit := s.dd.chainBit(t)
+	return s.begun && (bit == 0 || s.dd.intact&bit != 0)
 }
 
 // missesReference tells whether f refers to a frame that was dropped.
