@@ -323,3 +323,58 @@ func TestSVCGivesUp(t *testing.T) {
 		require.InDelta(t, patience, after, 5, name)
 	}
 }
+
+// FuzzSVC feeds frames that no encoder would make: nothing before SetTarget, no
+// packet above the target, and one fate for the packets of a frame.
+func FuzzSVC(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 64, 65, 66, 128, 1, 200, 7, 7}, true)
+	f.Add([]byte{255, 0, 255, 0, 9, 8, 7, 6, 5, 4, 3, 2, 1}, false)
+	capture := svcFrames(f, "av1_l3t3_key", true)
+	plain := svcFrames(f, "vp9_l3t3", false)
+	f.Fuzz(func(t *testing.T, script []byte, descriptors bool) {
+		packets := plain
+		if descriptors {
+			packets = capture
+		}
+		var s SVC
+		target := NoLayer
+		at := 0
+		for _, c := range script {
+			if c >= 240 {
+				target = Layer{int8(c&3) - 1, int8(c >> 2 & 3)}
+				s.SetTarget(int(target.Spatial), int(target.Temporal))
+				continue
+			}
+			at = (at + int(c)) % len(packets)
+			fr := packets[at].frame
+			fr.Timestamp += uint32(c & 1)
+			d := s.Select(&fr)
+			if target.Spatial < 0 && d.Forward {
+				t.Fatal("forwarded without a target")
+			}
+			if d.Forward && (d.Layer == NoLayer || fr.Spatial > d.Layer.Spatial && s.seen.newest(fr.Number)) {
+				t.Fatalf("%+v at %+v", fr, d)
+			}
+			if !d.Forward && (d.Marker || d.Begins) {
+				t.Fatalf("%+v", d)
+			}
+			if again := s.Select(&fr); again.Forward != d.Forward || again.Layer != d.Layer {
+				t.Fatalf("%+v, then %+v", d, again)
+			}
+		}
+	})
+}
+
+func BenchmarkSVC(b *testing.B) {
+	for name, descriptors := range map[string]bool{"descriptors": true, "VP9": false} {
+		b.Run(name, func(b *testing.B) {
+			packets := svcFrames(b, "vp9_l3t3_key", descriptors)
+			var s SVC
+			s.SetTarget(2, 1)
+			b.ReportAllocs()
+			for i := range b.N {
+				s.Select(&packets[i%len(packets)].frame)
+			}
+		})
+	}
+}
