@@ -49,7 +49,6 @@ type svcReceiver struct {
 	frames  map[int64]bool // received
 	last    *Frame
 	marked  bool
-	begun   bool
 	count   map[Layer]int
 	byTime  map[uint32]Layer // highest layer of each picture
 	begins  int
@@ -373,7 +372,10 @@ func BenchmarkSVC(b *testing.B) {
 			s.SetTarget(2, 1)
 			b.ReportAllocs()
 			for i := range b.N {
-				s.Select(&packets[i%len(packets)].frame)
+				f := packets[i%len(packets)].frame
+				f.Number += int64(i / len(packets) * 8192)
+				f.Timestamp += uint32(i / len(packets) * 8192)
+				s.Select(&f)
 			}
 		})
 	}
