@@ -38,6 +38,6 @@
 // of its own. The structure comes with the key frame's lowest layer only, again
 // at every key frame, with the same template ids as long as it is the same.
 // Simulcast encodings number their frames each for itself. VP9 is in flexible
-// mode in all scalability modes, U is set on nearly all delta pictures, and in the
-// KEY modes all delta frames have Z and none has D.
+// mode in all scalability modes, with U in every packet; in the KEY modes all
+// delta frames have Z and none has D.
 package codec
