@@ -109,11 +109,14 @@ func newTrackInfo(req *livekit.AddTrackRequest) *livekit.TrackInfo {
 		Sid: guid.New("TR_"), Type: req.Type, Name: req.Name, Muted: req.Muted,
 		Width: req.Width, Height: req.Height, Source: req.Source, Layers: req.Layers,
 		Simulcast:  len(req.Layers) > 1,
-		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: true,
+		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: req.DisableRed,
 		Encryption: req.Encryption, Stream: req.Stream, AudioFeatures: req.AudioFeatures,
 	}
 	if req.Type == livekit.TrackType_AUDIO {
-		info.MimeType = webrtc.MimeTypeOpus
+		info.MimeType = transport.MimeRED
+		if req.DisableRed || req.Stereo || req.Encryption != livekit.Encryption_NONE {
+			info.MimeType = webrtc.MimeTypeOpus
+		}
 	} else if len(req.SimulcastCodecs) > 0 && req.SimulcastCodecs[0].Codec != "" {
 		info.MimeType = "video/" + strings.ToUpper(req.SimulcastCodecs[0].Codec)
 	}
@@ -196,10 +199,13 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	}
 	if l.kind == livekit.TrackType_AUDIO {
 		cfg.Onset = p.room.onset
-		for _, e := range receiver.GetParameters().HeaderExtensions {
-			if e.URI == transport.AudioLevelURI {
-				cfg.LevelID = uint8(e.ID)
-			}
+	}
+	for _, e := range receiver.GetParameters().HeaderExtensions {
+		switch e.URI {
+		case transport.AudioLevelURI:
+			cfg.LevelID = uint8(e.ID)
+		case transport.DescriptorURI:
+			cfg.DescriptorID = uint8(e.ID)
 		}
 	}
 	layer := uptrack.Start(cfg, p.room.node.fan)

@@ -72,7 +72,7 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 func (p *participant) offered(offer *livekit.SessionDescription) {
 	prefer := make(map[string]string)
 	for _, t := range p.pending {
-		if t.info.Type == livekit.TrackType_VIDEO && t.info.MimeType != "" {
+		if t.info.MimeType != "" {
 			for _, cid := range t.cids {
 				prefer[cid] = t.info.MimeType
 			}

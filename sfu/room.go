@@ -11,6 +11,8 @@ import (
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
+
+	"diemcau/sfu/transport"
 )
 
 // Bounds of what waits for a room's loop.
@@ -284,7 +286,10 @@ func (r *Room) proto() *livekit.Room {
 }
 
 func enabledCodecs() []*livekit.Codec {
-	return []*livekit.Codec{{Mime: "video/VP8"}, {Mime: "video/H264"}, {Mime: "audio/opus"}}
+	return []*livekit.Codec{
+		{Mime: "video/VP8"}, {Mime: "video/H264"}, {Mime: "video/VP9"}, {Mime: "video/AV1"},
+		{Mime: "audio/opus"}, {Mime: transport.MimeRED},
+	}
 }
 
 func leaveResponse(action livekit.LeaveRequest_Action, reason livekit.DisconnectReason) *livekit.SignalResponse {

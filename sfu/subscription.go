@@ -73,13 +73,14 @@ func (p *participant) subscribe(t *publication) {
 	if p.adaptiveStream && t.info.Type == livekit.TrackType_VIDEO {
 		s.layer = 0 // until the client says how large it shows the track
 	}
-	kind := webrtc.RTPCodecTypeVideo
+	kind, codec := webrtc.RTPCodecTypeVideo, t.codec
 	if t.info.Type == livekit.TrackType_AUDIO {
 		kind = webrtc.RTPCodecTypeAudio
+		codec.MimeType, codec.SDPFmtpLine = webrtc.MimeTypeOpus, "" // whether in RED or not
 	}
 	r := p.room
 	s.down = downtrack.New(downtrack.Config{
-		TrackID: sid, StreamID: streamID(t), Codec: t.codec, Kind: kind,
+		TrackID: sid, StreamID: streamID(t), Codec: codec, Kind: kind,
 		Log:         p.log,
 		Bound:       func() { r.post(func() { r.subscribed(s) }) },
 		Unsupported: func() { r.post(func() { r.unsupported(s) }) },

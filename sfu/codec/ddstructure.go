@@ -12,6 +12,9 @@ const (
 // Layer is a spatial and a temporal layer, each counted from 0 upwards.
 type Layer struct{ Spatial, Temporal int8 }
 
+// MaxSpatial is more than any spatial layer that is sent.
+const MaxSpatial = 7
+
 // NoLayer is the layer of one who gets nothing.
 var NoLayer = Layer{-1, -1}
 

@@ -8,6 +8,7 @@ const (
 	MimeVP9  = "video/vp9"
 	MimeH264 = "video/h264"
 	MimeAV1  = "video/av1"
+	MimeOpus = "audio/opus"
 )
 
 // KeyFrame tells whether an RTP payload of the given media type (in any case)

@@ -95,7 +95,12 @@ type DownTrack struct {
 	midFrame bool      // the newest packet sent was not the last of its frame
 	held     held
 	seq      seqmap.Map
-	munger   codec.VP8Munger
+	ids      ids
+	svc      codec.SVC
+	scalable bool // of a codec with spatial layers in one stream
+	spatial  int  // of such a stream: layer forwarded
+	nested   bool // and lower ones with it
+	red      redundancy
 	clock    timeline
 	history  history
 	retryBuf [maxPacket]byte
@@ -122,8 +127,11 @@ type output struct {
 	rtxSSRC uint32
 	rtxPT   uint8
 	rtxSeq  uint16
-	twcc    uint8 // header extension id of the transport-wide sequence number; 0 if none
-	header  rtp.Header
+	redPT   uint8 // of audio: RED (RFC 2198); 0 if not negotiated
+	// Header extension ids, 0 if not negotiated: transport-wide sequence number,
+	// dependency descriptor.
+	twcc, descriptor uint8
+	header           rtp.Header
 }
 
 // name is how the stream is called in descriptions.
@@ -139,6 +147,7 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 	}
 	d.name.Store(&name{cfg.TrackID, cfg.StreamID})
 	d.clock.rate = cfg.Codec.ClockRate
+	d.scalable = d.mime == codec.MimeVP9 || d.mime == codec.MimeAV1
 	if d.video {
 		d.history = newHistory(1024)
 	} else {
@@ -277,8 +286,16 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		out.rtxSSRC, out.rtxPT = uint32(ctx.SSRCRetransmission()), rtx
 	}
 	for _, e := range ctx.HeaderExtensions() {
-		if e.URI == sdp.TransportCCURI {
+		switch e.URI {
+		case sdp.TransportCCURI:
 			out.twcc = uint8(e.ID)
+		case codec.DependencyDescriptorURI:
+			out.descriptor = uint8(e.ID)
+		}
+	}
+	for _, c := range ctx.CodecParameters() {
+		if strings.EqualFold(c.MimeType, codec.MimeRED) {
+			out.redPT = uint8(c.PayloadType)
 		}
 	}
 	d.wg.Add(1)

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/rtp"
 
 	"diemcau/sfu/codec"
+	"diemcau/sfu/fanout"
 )
 
 const (
@@ -22,7 +23,9 @@ const (
 type sentPacket struct {
 	ts       uint32
 	out, src uint16
+	twcc     uint16 // transport-wide sequence number it was sent with
 	pic      uint16
+	dd       codec.DDMapping
 	layer    int8
 	marker   bool
 	used     bool
@@ -125,41 +128,48 @@ func (d *DownTrack) resendOne(e sentPacket, now time.Time) bool {
 // fetch reads a packet from its layer's ring and sends it again; it returns its
 // size on the wire, 0 if that was not possible.
 func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
+	if !d.video {
+		return d.soundAgain(e)
+	}
 	layer := d.layers[e.layer]
 	if layer == nil {
 		return 0
 	}
 	n := layer.Get(e.src, d.retryBuf[:])
+	p := fanout.Packet{}
 	start, end, ok := codec.PayloadRange(d.retryBuf[:n])
 	if !ok || start == end {
 		return 0
 	}
-	payload := d.retryBuf[start:end]
-	vp8, isVP8 := codec.VP8{}, false
-	if d.mime == codec.MimeVP8 {
-		var err error
-		vp8, err = codec.ParseVP8(payload)
-		isVP8 = err == nil
+	p.Payload = d.retryBuf[start:end]
+	if id := layer.Feed().DescriptorID(); id != 0 {
+		p.Desc = codec.HeaderExtension(d.retryBuf[:n], id)
 	}
-	if d.out.rtxSSRC == 0 || len(payload)+2 > len(d.rtxBuf) {
-		if !d.write(e, payload, vp8, isVP8, now) {
+	d.ids.read(&p, d.mime)
+	d.ids.patch(&e, &p)
+	descriptor := d.ids.descriptor(&e, p.Desc)
+	if d.out.rtxSSRC == 0 || len(p.Payload)+2 > len(d.rtxBuf) {
+		// The very packet again, with its old transport-wide number: the same index
+		// must not be sealed with other bytes (RFC 7714 section 8.3).
+		h := rtp.Header{
+			Version: 2, Marker: e.marker, PayloadType: d.out.pt, SequenceNumber: e.out, Timestamp: e.ts, SSRC: d.out.ssrc,
+		}
+		if d.out.egress.WriteRTP(d.header(h, e.twcc, descriptor), p.Payload) != nil {
 			return 0
 		}
-		return len(payload) + wireOverhead
-	}
-	if isVP8 {
-		vp8.Rewrite(payload, payload, e.pic, e.tl0, e.keyIdx)
+		return len(p.Payload) + wireOverhead
 	}
 	// RFC 4588 section 4: the original sequence number, then the payload.
 	binary.BigEndian.PutUint16(d.rtxBuf[:], e.out)
-	copy(d.rtxBuf[2:], payload)
-	return d.writeRTX(rtp.Header{Marker: e.marker, Timestamp: e.ts}, d.rtxBuf[:2+len(payload)], now)
+	copy(d.rtxBuf[2:], p.Payload)
+	return d.writeRTX(rtp.Header{Marker: e.marker, Timestamp: e.ts}, d.rtxBuf[:2+len(p.Payload)], descriptor, now)
 }
 
-func (d *DownTrack) writeRTX(h rtp.Header, payload []byte, now time.Time) int {
+func (d *DownTrack) writeRTX(h rtp.Header, payload, descriptor []byte, now time.Time) int {
 	h.Version, h.PayloadType, h.SSRC, h.SequenceNumber = 2, d.out.rtxPT, d.out.rtxSSRC, d.out.rtxSeq
 	d.out.rtxSeq++
-	if d.out.egress.WriteRTP(d.header(h, len(payload), now), payload) != nil {
+	twcc := d.line.number(len(payload), now)
+	if d.out.egress.WriteRTP(d.header(h, twcc, descriptor), payload) != nil {
 		return 0
 	}
 	return len(payload) + wireOverhead
@@ -188,7 +198,7 @@ func (d *DownTrack) padding(now time.Time) bool {
 	pad := d.rtxBuf[:padOnly]
 	clear(pad)
 	pad[padOnly-1] = padOnly // RFC 3550 section 5.1
-	return d.writeRTX(rtp.Header{Padding: true, Timestamp: d.clock.last}, pad, now) > 0
+	return d.writeRTX(rtp.Header{Padding: true, Timestamp: d.clock.last}, pad, nil, now) > 0
 }
 
 // reportLog remembers when the last sender reports left, by the middle 32 bits

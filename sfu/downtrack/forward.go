@@ -2,6 +2,7 @@ package downtrack
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/pion/rtp"
@@ -100,7 +101,7 @@ func (d *DownTrack) catchUp(now time.Time) {
 	first := newest
 	for back := range uint16(maxReplayed) {
 		n := layer.Get(newest-back, d.retryBuf[:])
-		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
 			break
 		}
 		if back == 0 {
@@ -116,7 +117,7 @@ func (d *DownTrack) catchUp(now time.Time) {
 	}
 	for seq := first; int16(newest-seq) >= 0; seq++ {
 		n := layer.Get(seq, d.retryBuf[:])
-		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
 			continue
 		}
 		late := time.Duration(newestTS-p.Header.Timestamp) * time.Second / time.Duration(d.clock.rate)
@@ -208,7 +209,7 @@ func (d *DownTrack) forwardAgain(w waiting, now time.Time) {
 	}
 	n := layer.Get(w.seq, d.retryBuf[:])
 	var p fanout.Packet
-	if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+	if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
 		return
 	}
 	p.Arrival, p.Now = w.arrival, now
@@ -238,9 +239,13 @@ func (d *DownTrack) take(i int, p *fanout.Packet) {
 	}
 }
 
-// inTime leaves out the packets of temporal layers that are not wanted. A higher
-// layer is entered where it refers to nothing left out (layer sync, RFC 7741).
+// inTime leaves out the packets of temporal and spatial layers that are not
+// wanted. A higher temporal layer is entered where it refers to nothing left out
+// (layer sync, RFC 7741).
 func (d *DownTrack) inTime(p *fanout.Packet) bool {
+	if p.Scalable {
+		return d.selected(p)
+	}
 	if !p.VP8OK || !p.VP8.T {
 		return true
 	}
@@ -250,12 +255,12 @@ func (d *DownTrack) inTime(p *fanout.Packet) bool {
 		if d.current == d.allowed.layer {
 			limit = d.allowed.temporal
 		}
-		if limit < d.temporal {
+		switch {
+		case limit < d.temporal:
 			d.temporal = limit
-		} else if tid > d.temporal && tid <= limit && p.VP8.Y {
+		case tid > d.temporal && tid <= limit && p.VP8.Y:
 			d.temporal = tid
-		}
-		if limit > d.temporal && tid == d.temporal && tid == 0 && p.KeyFrame {
+		case p.KeyFrame:
 			d.temporal = limit
 		}
 	}
@@ -263,9 +268,42 @@ func (d *DownTrack) inTime(p *fanout.Packet) bool {
 		return true
 	}
 	if d.seq.Drop(p.Header.SequenceNumber) {
-		d.munger.Drop(p.VP8)
+		d.ids.vp8.Drop(p.VP8)
 	}
 	return false
+}
+
+// selected is inTime for a scalable stream.
+func (d *DownTrack) selected(p *fanout.Packet) bool {
+	spatial, temporal := codec.MaxSpatial, allTemporal
+	if d.stream() {
+		spatial, temporal = min(d.wish.Layer, d.allowed.layer), d.allowed.temporal
+	} else if d.current == d.allowed.layer {
+		temporal = d.allowed.temporal
+	}
+	d.svc.SetTarget(spatial, temporal)
+	choice := d.svc.Select(&p.Frame)
+	if choice.NeedKeyFrame {
+		d.layers[d.current].RequestKeyFrame()
+	}
+	if !choice.Forward {
+		d.seq.Drop(p.Header.SequenceNumber)
+		return false
+	}
+	if choice.Begins {
+		d.ids.begin(p)
+	}
+	d.spatial = int(choice.Layer.Spatial)
+	if !p.KeyFrame && !p.Frame.Key && p.Frame.Spatial < choice.Layer.Spatial {
+		d.nested = true
+	}
+	p.Header.Marker = choice.Marker
+	return true
+}
+
+// stream tells whether all layers of the track come in one stream (SVC).
+func (d *DownTrack) stream() bool {
+	return d.scalable && d.layers[MaxLayers-1] != nil && d.layers[0] == nil && d.layers[1] == nil
 }
 
 // watch looks for the key frame with which layer i can become current.
@@ -298,7 +336,7 @@ func (d *DownTrack) release() {
 	now := time.Now()
 	for seq := h.first; int16(h.last-seq) >= 0; seq++ {
 		n := layer.Get(seq, d.retryBuf[:])
-		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) || len(p.Payload) == 0 {
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) || len(p.Payload) == 0 {
 			continue
 		}
 		p.Arrival, p.Now = h.since, now
@@ -319,9 +357,7 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	d.clock.join(p.Header.Timestamp, d.layers[i].Report(), p.Arrival)
 	d.held = held{}
 	d.seq.Switch(p.Header.SequenceNumber)
-	if p.VP8OK {
-		d.munger.Switch(p.VP8)
-	}
+	d.ids.begin(p)
 	old := d.current
 	d.current = i
 	d.temporal = allTemporal
@@ -342,48 +378,51 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		out: out, src: p.Header.SequenceNumber, layer: int8(d.current),
 		ts: d.clock.apply(p.Header.Timestamp, p.Arrival), marker: p.Header.Marker,
 	}
-	if p.VP8OK {
-		e.pic, e.tl0, e.keyIdx = d.munger.Map(p.VP8)
-	}
+	d.ids.next(&e, p)
 	if last, ok := d.seq.Last(); ok && last == out {
 		d.midFrame = !e.marker
 	}
-	d.history.put(e)
-	if !d.video {
-		d.line.audioNow += int64(len(p.Payload) + wireOverhead)
+	payload, pt := p.Payload, d.out.pt
+	if d.video {
+		d.ids.patch(&e, p)
+	} else {
+		if payload, pt = d.sound(&e, p); len(payload) == 0 {
+			return
+		}
+		d.line.audioNow += int64(len(payload) + wireOverhead)
 		d.replayed, d.replayedTo = true, p.Header.SequenceNumber
 	}
-	if d.write(e, p.Payload, p.VP8, p.VP8OK, p.Now) {
+	h := rtp.Header{
+		Version: 2, Marker: e.marker, PayloadType: pt, SequenceNumber: out, Timestamp: e.ts, SSRC: d.out.ssrc,
+	}
+	e.twcc = d.line.number(len(payload), p.Now)
+	d.history.put(e)
+	if d.out.egress.WriteRTP(d.header(h, e.twcc, d.ids.descriptor(&e, p.Desc)), payload) == nil {
 		d.packets++
-		d.octets += uint32(len(p.Payload))
+		d.octets += uint32(len(payload))
 		d.sent.Add(1)
 	}
 }
 
-// write sends a packet as e says; the VP8 ids are patched into payload.
-func (d *DownTrack) write(e sentPacket, payload []byte, vp8 codec.VP8, isVP8 bool, now time.Time) bool {
-	if isVP8 {
-		vp8.Rewrite(payload, payload, e.pic, e.tl0, e.keyIdx)
-	}
-	h := d.header(rtp.Header{
-		Version: 2, Marker: e.marker, PayloadType: d.out.pt,
-		SequenceNumber: e.out, Timestamp: e.ts, SSRC: d.out.ssrc,
-	}, len(payload), now)
-	return d.out.egress.WriteRTP(h, payload) == nil
-}
-
-// header completes a packet's header with what the line counts. It is valid
-// until the next one is made.
-func (d *DownTrack) header(h rtp.Header, size int, now time.Time) *rtp.Header {
+// header completes a packet's header with its extensions. It is valid until the
+// next one is made.
+func (d *DownTrack) header(h rtp.Header, twcc uint16, descriptor []byte) *rtp.Header {
 	out := &d.out.header
 	h.Extensions = out.Extensions[:0]
 	*out = h
-	if d.out.twcc == 0 {
-		return out
+	var err error
+	if d.out.descriptor != 0 && len(descriptor) > 0 {
+		if len(descriptor) > 16 { // RFC 8285 section 4.2: the one-byte form has no longer elements
+			out.Extension, out.ExtensionProfile = true, rtp.ExtensionProfileTwoByte
+		}
+		err = out.SetExtension(d.out.descriptor, descriptor)
 	}
-	binary.BigEndian.PutUint16(d.line.ext[:], d.line.number(size, now))
-	if err := out.SetExtension(d.out.twcc, d.line.ext[:]); err != nil {
-		d.cfg.Log.Debug("transport-wide sequence number", "err", err) // an id beyond 14 that needs the two-byte form
+	if d.out.twcc != 0 {
+		binary.BigEndian.PutUint16(d.line.ext[:], twcc)
+		err = errors.Join(err, out.SetExtension(d.out.twcc, d.line.ext[:]))
+	}
+	if err != nil {
+		d.cfg.Log.Debug("header extension", "err", err)
 	}
 	return out
 }

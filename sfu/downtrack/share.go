@@ -76,35 +76,43 @@ func (l *Line) allocate(now time.Time) {
 // cost, and which of them is in use (-1: none).
 func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, current int) {
 	current = -1
+	one := d.stream()
+	below := int64(0)
 	for i := 0; i <= d.wish.Layer; i++ {
-		l := d.layers[i]
+		l, spatial, using := d.layers[i], 0, d.current == i
+		if one {
+			l, spatial, using = d.layers[MaxLayers-1], i, d.current != None && d.spatial == i
+		}
 		if l == nil || !l.Live(now) {
 			continue
 		}
-		top, before := d.temporalFor(l), int64(0)
+		top, before := d.temporalFor(l, spatial), int64(0)
 		for t := 0; t <= top; t++ {
-			cost := l.Rate(0, t)
+			cost := l.Rate(spatial, t)
 			if cost <= before {
 				continue // no such temporal layer
 			}
 			before = cost
-			if i > 0 && i != d.current && t < top && l.FrameRate(0, t) < fewFrames {
+			if i > 0 && !using && t < top && l.FrameRate(spatial, t) < fewFrames {
 				continue // better a smaller picture that moves
 			}
-			options, costs = append(options, option{i, t}), append(costs, cost)
-			if i == d.current && d.allowed.temporal >= t {
+			options, costs = append(options, option{i, t}), append(costs, cost+below)
+			if using && d.allowed.temporal >= t {
 				current = len(options) - 1
 			}
+		}
+		if one && d.nested {
+			below += before // a higher layer needs this one
 		}
 	}
 	return options, costs, current
 }
 
 // temporalFor is the lowest temporal layer of l that has the frames wanted.
-func (d *DownTrack) temporalFor(l *uptrack.Layer) int {
+func (d *DownTrack) temporalFor(l *uptrack.Layer, spatial int) int {
 	if d.wish.FrameRate > 0 {
 		for t := range allTemporal {
-			if l.FrameRate(0, t) >= d.wish.FrameRate*0.9 {
+			if l.FrameRate(spatial, t) >= d.wish.FrameRate*0.9 {
 				return t
 			}
 		}

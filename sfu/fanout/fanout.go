@@ -16,8 +16,6 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-
-	"diemcau/sfu/codec"
 )
 
 // Bounds of what waits for a worker.
@@ -42,20 +40,6 @@ type Ring interface {
 	At(slot uint32, buf []byte) (n int, seq uint16)
 }
 
-// Packet is a received RTP packet, taken apart once for all members of a
-// worker. It is valid during Forward only.
-type Packet struct {
-	Feed     *Feed
-	Header   codec.Header
-	Payload  []byte // without padding; members may patch it but not its length
-	KeyFrame bool   // first packet of a key frame
-	Start    bool   // first packet of a frame
-	VP8      codec.VP8
-	VP8OK    bool
-	Arrival  time.Time // at the reader
-	Now      time.Time // at the worker
-}
-
 // Member is one subscriber's stream. Its methods are called by its worker only.
 type Member interface {
 	Forward(p *Packet)
@@ -72,8 +56,9 @@ type Line interface {
 
 // Feed is one received stream and its members.
 type Feed struct {
-	ring Ring
-	mime string
+	ring    Ring
+	format  Format
+	parsers []*Parser // by worker; each is its worker's own
 
 	mu      sync.Mutex
 	members []atomic.Pointer[[]Member] // by worker
@@ -135,9 +120,12 @@ func (p *Pool) Close() {
 	p.wg.Wait()
 }
 
-// NewFeed makes the feed of a stream of the given codec (a MIME type).
-func (p *Pool) NewFeed(ring Ring, mime string) *Feed {
-	return &Feed{ring: ring, mime: mime, members: make([]atomic.Pointer[[]Member], len(p.workers))}
+// NewFeed makes the feed of a stream of the given format.
+func (p *Pool) NewFeed(ring Ring, format Format) *Feed {
+	return &Feed{
+		ring: ring, format: format,
+		members: make([]atomic.Pointer[[]Member], len(p.workers)), parsers: make([]*Parser, len(p.workers)),
+	}
 }
 
 // Worker returns the worker with the fewest subscribers and counts one more on
@@ -280,7 +268,7 @@ func (w *Worker) forward(it item) {
 		return
 	}
 	p := &w.pkt
-	if !p.Parse(it.feed, w.buf[:n]) {
+	if !w.Parse(it.feed, p, w.buf[:n]) {
 		return
 	}
 	p.Arrival, p.Now = it.arrival, time.Now()
@@ -289,25 +277,18 @@ func (w *Worker) forward(it item) {
 	}
 }
 
-// Parse takes buf apart, a packet of f; false if it is no RTP packet.
-func (p *Packet) Parse(f *Feed, buf []byte) bool {
-	h, ok := codec.ParseHeader(buf)
-	if !ok {
-		return false
+// Parse takes buf apart, a packet of f; false if it is no RTP packet. Call it on
+// the worker's goroutine.
+func (w *Worker) Parse(f *Feed, p *Packet, buf []byte) bool {
+	r := f.parsers[w.index]
+	if r == nil {
+		r = NewParser(f.format)
+		f.parsers[w.index] = r
 	}
-	*p = Packet{Feed: f, Header: h, Payload: buf[h.PayloadStart:h.PayloadEnd]}
-	if len(p.Payload) == 0 {
-		return true
-	}
-	switch f.mime {
-	case codec.MimeVP8:
-		d, err := codec.ParseVP8(p.Payload)
-		p.VP8, p.VP8OK = d, err == nil
-		p.KeyFrame, p.Start = p.VP8OK && d.KeyFrame, p.VP8OK && d.Start
-	case codec.MimeH264:
-		p.KeyFrame, p.Start = codec.H264KeyFrame(p.Payload), codec.H264Start(p.Payload)
-	default:
-		p.KeyFrame, p.Start = true, true // every packet of audio stands alone
-	}
-	return true
+	p.Feed = f
+	return r.Parse(p, buf)
 }
+
+// DescriptorID is the header extension id of the dependency descriptors of the
+// feed's packets, 0 if there are none.
+func (f *Feed) DescriptorID() uint8 { return f.format.DescriptorID }

@@ -62,7 +62,7 @@ func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
 	p := New(2, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
-	feed, other := p.NewFeed(ring, codec.MimeVP8), p.NewFeed(ring, codec.MimeVP8)
+	feed, other := p.NewFeed(ring, Format{Mime: codec.MimeVP8}), p.NewFeed(ring, Format{Mime: codec.MimeVP8})
 	var members []*counter
 	var workers []*Worker
 	for range 5 {
@@ -105,7 +105,7 @@ func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
 func TestAFullQueueDropsAndCounts(t *testing.T) {
 	p := New(1, slog.New(slog.DiscardHandler))
 	ring := rtpcache.New(64)
-	feed := p.NewFeed(ring, codec.MimeVP8)
+	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
 	w, m := p.Worker(), &counter{block: make(chan struct{})}
 	feed.Attach(w, m)
 	slot, _ := ring.Store(1, vp8Packet(1, true))
@@ -124,7 +124,7 @@ func TestWhatIsNoRTPIsIgnored(t *testing.T) {
 	p := New(1, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
-	feed := p.NewFeed(ring, codec.MimeH264)
+	feed := p.NewFeed(ring, Format{Mime: codec.MimeH264})
 	w, m := p.Worker(), &counter{}
 	feed.Attach(w, m)
 	for i, raw := range [][]byte{{0}, make([]byte, 11), {0x80, 0x60, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}} {
@@ -142,7 +142,7 @@ func BenchmarkForward(b *testing.B) {
 	p := New(1, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
-	feed := p.NewFeed(ring, codec.MimeVP8)
+	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
 	w := p.Worker()
 	for range 50 {
 		feed.Attach(w, nullMember{})

@@ -14,6 +14,13 @@ const AudioLevelURI = sdp.AudioLevelURI
 // repairedRIDURI is the repaired-rtp-stream-id extension (RFC 8852).
 const repairedRIDURI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 
+// DescriptorURI is the dependency descriptor extension (AV1 RTP specification,
+// appendix A).
+const DescriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+
+// MimeRED is redundant audio (RFC 2198).
+const MimeRED = "audio/red"
+
 type videoCodec struct {
 	mime, fmtp string
 	pt, rtx    webrtc.PayloadType
@@ -29,6 +36,8 @@ var videoCodecs = []videoCodec{
 	{webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f", 102, 103},
 	{webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f", 104, 105},
 	{webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640032", 123, 118},
+	{webrtc.MimeTypeVP9, "profile-id=0", 98, 99},
+	{webrtc.MimeTypeAV1, "", 45, 46},
 }
 
 func newMediaEngine() (*webrtc.MediaEngine, error) {
@@ -40,6 +49,15 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 			RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "transport-cc"}},
 		},
 		PayloadType: 111,
+	}, webrtc.RTPCodecTypeAudio); err != nil {
+		return nil, err
+	}
+	if err := m.RegisterCodec(webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: MimeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111",
+			RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "transport-cc"}},
+		},
+		PayloadType: 63,
 	}, webrtc.RTPCodecTypeAudio); err != nil {
 		return nil, err
 	}
@@ -82,6 +100,7 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{repairedRIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo, both},
+		{DescriptorURI, webrtc.RTPCodecTypeVideo, both},
 	} {
 		if err := m.RegisterHeaderExtension(
 			webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, e.directions...); err != nil {

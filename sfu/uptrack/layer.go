@@ -3,6 +3,7 @@
 package uptrack
 
 import (
+	"encoding/binary"
 	"log/slog"
 	"strings"
 	"sync"
@@ -46,7 +47,9 @@ type Config struct {
 	Mime      string // lower case
 	ClockRate uint32
 	LevelID   uint8 // header extension id of the audio level; 0 if none
-	Stream    Stream
+	// DescriptorID is the header extension id of the dependency descriptor; 0 if none.
+	DescriptorID uint8
+	Stream       Stream
 	// ReadRTCP blocks for the publisher's RTCP packets about this layer.
 	ReadRTCP func() ([]rtcp.Packet, interceptor.Attributes, error)
 	// WriteRTCP sends to the publisher.
@@ -68,13 +71,18 @@ type Layer struct {
 	feed *fanout.Feed
 	wg   sync.WaitGroup
 
-	report  atomic.Pointer[Report]
-	arrival atomic.Int64 // unix nanoseconds of the newest packet
-	packets atomic.Uint64
-	bytes   atomic.Uint64
-	newest  atomic.Uint32 // sequence number + 1<<16 of the newest packet; 0 before the first
-	meter   meter
-	voice   voice
+	report    atomic.Pointer[Report]
+	arrival   atomic.Int64 // unix nanoseconds of the newest packet
+	packets   atomic.Uint64
+	bytes     atomic.Uint64
+	recovered atomic.Uint64
+	newest    atomic.Uint32 // sequence number + 1<<16 of the newest packet; 0 before the first
+	meter     meter
+	voice     voice
+	parser    *fanout.Parser // the reader's own
+	parsed    fanout.Packet
+	red       *codec.REDRecovery // of a RED stream; the reader's own
+	redBuf    [maxPacket]byte
 
 	keyMu   sync.Mutex
 	keyLast time.Time
@@ -90,8 +98,12 @@ func Start(cfg Config, pool *fanout.Pool) *Layer {
 		size = audioRing
 	}
 	l := &Layer{cfg: cfg, pool: pool, ring: rtpcache.New(size)}
-	l.feed = pool.NewFeed(l.ring, cfg.Mime)
+	format := fanout.Format{Mime: cfg.Mime, DescriptorID: cfg.DescriptorID}
+	l.feed, l.parser = pool.NewFeed(l.ring, format), fanout.NewParser(format)
 	l.wg.Add(2)
+	if cfg.Mime == codec.MimeRED {
+		l.red = &codec.REDRecovery{}
+	}
 	go l.read()
 	go l.readReports()
 	return l
@@ -108,6 +120,9 @@ func (l *Layer) Get(seq uint16, buf []byte) int { return l.ring.Get(seq, buf) }
 
 // Report is the last sender report, nil before the first.
 func (l *Layer) Report() *Report { return l.report.Load() }
+
+// Mime is the media type of the layer's packets, in lower case.
+func (l *Layer) Mime() string { return l.cfg.Mime }
 
 // ClockRate in Hz.
 func (l *Layer) ClockRate() uint32 { return l.cfg.ClockRate }
@@ -136,27 +151,72 @@ func (l *Layer) read() {
 }
 
 func (l *Layer) packet(pkt []byte) {
-	h, ok := codec.ParseHeader(pkt)
-	if !ok {
+	p := &l.parsed
+	if !l.parser.Parse(p, pkt) {
 		return
 	}
 	now := time.Now()
-	if h.PayloadEnd > h.PayloadStart {
+	if len(p.Payload) > 0 {
 		l.arrival.Store(now.UnixNano())
 	}
 	l.packets.Add(1)
-	l.bytes.Add(uint64(h.PayloadEnd - h.PayloadStart))
-	l.meter.add(now, 0, l.temporal(pkt[h.PayloadStart:h.PayloadEnd]), h.PayloadEnd-h.PayloadStart, h.Marker)
-	if slot, ok := l.ring.Store(h.SequenceNumber, pkt); ok {
-		if last := l.newest.Load(); last == 0 || int16(h.SequenceNumber-uint16(last)) > 0 {
-			l.newest.Store(uint32(h.SequenceNumber) | 1<<16)
-		}
-		l.pool.Post(l.feed, slot, now)
+	l.bytes.Add(uint64(len(p.Payload)))
+	end := p.Header.Marker
+	if p.Scalable {
+		end = p.Frame.Last
 	}
+	l.meter.add(now, p.Spatial(), p.Temporal(), len(p.Payload), end)
+	if l.red != nil {
+		l.recoverLost(pkt, p, now)
+	}
+	l.keep(p.Header.SequenceNumber, pkt, now)
 	if l.cfg.Onset != nil {
-		l.listen(pkt, h, now)
+		l.listen(pkt, p.Header, now)
 	}
 }
+
+// keep stores a packet and hands it on, unless it came before.
+func (l *Layer) keep(seq uint16, pkt []byte, now time.Time) {
+	slot, ok := l.ring.Store(seq, pkt)
+	if !ok {
+		return
+	}
+	if last := l.newest.Load(); last == 0 || int16(seq-uint16(last)) > 0 {
+		l.newest.Store(uint32(seq) | 1<<16)
+	}
+	l.pool.Post(l.feed, slot, now)
+}
+
+// recoverLost makes packets that were lost on the way here out of the redundancy of
+// one that came (RFC 2198): RED packets without redundancy.
+func (l *Layer) recoverLost(pkt []byte, p *fanout.Packet, now time.Time) {
+	start := p.Header.PayloadStart
+	if len(p.Payload) == 0 {
+		return
+	}
+	l.red.Recover(p.Header.SequenceNumber, p.Header.Timestamp, p.Payload, func(seq uint16, ts uint32, opus []byte) {
+		if start+1+len(opus) > len(l.redBuf) {
+			return
+		}
+		b := l.redBuf[:start+1+len(opus)]
+		copy(b, pkt[:start])
+		b[0] &^= 0x20 // no padding
+		b[1] &^= 0x80 // no marker
+		binary.BigEndian.PutUint16(b[2:], seq)
+		binary.BigEndian.PutUint32(b[4:], ts)
+		b[start] = opusInRED
+		copy(b[start+1:], opus)
+		l.recovered.Add(1)
+		l.keep(seq, b, now)
+	})
+}
+
+// opusInRED is the payload type in the block headers of what is recovered;
+// downtrack puts in the subscriber's.
+const opusInRED = 111
+
+// Recovered counts the packets that redundancy brought back.
+func (l *Layer) Recovered() uint64 { return l.recovered.Load() }
 
 // listen follows the level of an audio packet. Where there is none, as from a
 // gateway, a packet that is more than comfort noise counts as speech.
@@ -178,16 +238,6 @@ func (l *Layer) listen(pkt []byte, h codec.Header, now time.Time) {
 }
 
 const comfortNoise = 10 // bytes of payload at most
-
-// temporal is the temporal layer that a payload belongs to.
-func (l *Layer) temporal(payload []byte) uint8 {
-	if l.cfg.Mime == codec.MimeVP8 {
-		if d, err := codec.ParseVP8(payload); err == nil && d.T {
-			return d.TID
-		}
-	}
-	return 0
-}
 
 // Newest is the sequence number of the newest packet; false before the first.
 func (l *Layer) Newest() (seq uint16, ok bool) {
