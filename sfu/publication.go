@@ -50,6 +50,7 @@ type publication struct {
 	info        *livekit.TrackInfo
 	codec       webrtc.RTPCodecCapability
 	layers      [downtrack.MaxLayers]*uptrack.Layer
+	stops       [downtrack.MaxLayers]func() // end the layers' streams
 	subscribers map[*participant]*subscription
 }
 
@@ -276,6 +277,7 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	p.log.Info("track published", "track", t.info.Sid, "source", t.info.Source, "codec", l.codec.MimeType)
 	p.version++
 	p.room.broadcast(p)
+	p.room.emit(eventTrackPublished, p, t)
 	t.setLayer(l)
 	for _, o := range p.room.participants {
 		o.maybeSubscribe(t)
@@ -286,7 +288,7 @@ func (t *publication) setLayer(l *receivedLayer) {
 	if old := t.layers[l.index]; old != nil {
 		t.p.room.node.cleanup(old.Wait)
 	}
-	t.layers[l.index] = l.layer
+	t.layers[l.index], t.stops[l.index] = l.layer, l.stop
 	for _, s := range t.subscribers {
 		s.down.SetLayer(l.index, l.layer)
 	}
@@ -344,6 +346,7 @@ func (r *Room) unpublish(t *publication) {
 	}
 	delete(t.p.published, t.info.Sid)
 	r.node.met.tracks.Dec()
+	r.emit(eventTrackUnpublished, t.p, t)
 }
 
 // mute notes that the publisher muted or unmuted a track.
