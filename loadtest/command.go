@@ -26,6 +26,7 @@ func Command() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(plenaryCommand())
+	cmd.AddCommand(impairCommands()...)
 	return cmd
 }
 

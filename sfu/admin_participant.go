@@ -179,10 +179,7 @@ func (p *participant) muteByAdmin(sid string, muted bool) (*livekit.TrackInfo, e
 	}
 	tell()
 	if t.info.Muted != muted {
-		t.info.Muted = muted
-		for _, s := range t.subscribers {
-			s.down.SetWanted(s.wanted())
-		}
+		t.setMuted(muted)
 		p.version++
 		p.room.broadcast(p)
 	}
@@ -198,20 +195,28 @@ func (p *participant) subscribeByAdmin(req *livekit.UpdateSubscriptionsRequest) 
 	if len(sids) > maxSIDs {
 		return psrpc.NewErrorf(psrpc.InvalidArgument, "more than %d tracks in one request", maxSIDs)
 	}
-	r := p.room
+	r, more := p.room, 0
 	for _, sid := range sids {
 		t := r.tracks[sid]
+		if req.Subscribe && p.subs[sid] == nil {
+			more++
+		}
 		switch {
 		case t == nil:
 			return psrpc.NewErrorf(psrpc.NotFound, "track is not found: %s", sid)
 		case req.Subscribe && !p.maySubscribe(t):
 			return psrpc.NewErrorf(psrpc.FailedPrecondition, "participant is not allowed to subscribe to %s", sid)
+		case len(p.subs)+more > maxSubscriptions:
+			return psrpc.NewErrorf(psrpc.ResourceExhausted, "participant has as many subscriptions as it may have")
 		}
 	}
 	for _, sid := range sids {
 		if req.Subscribe {
 			delete(p.declined, sid)
 			p.subscribe(r.tracks[sid])
+			if s := p.subs[sid]; s != nil {
+				s.asked = true
+			}
 			continue
 		}
 		if len(p.declined) < maxDeclined {

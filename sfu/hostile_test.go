@@ -220,7 +220,22 @@ func TestARoomOfManyTracksCanBeJoined(t *testing.T) {
 	})
 	bob := connect(t, n, "room", "bob", false)
 	bob.participantSeen("bob", state(livekit.ParticipantInfo_ACTIVE))
-	bob.inRoom(func(_ *Room, p *participant) { require.Len(t, p.subs, count) })
+	subs := func() (n int) {
+		bob.inRoom(func(_ *Room, p *participant) { n = len(p.subs) })
+		return n
+	}
+	require.Equal(t, maxAudioSections, subs(), "the loudest take turns")
+	var sids []string
+	for i := range count {
+		sids = append(sids, fmt.Sprint("TR_", i))
+	}
+	bob.forget()
+	bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{
+		Subscription: &livekit.UpdateSubscription{TrackSids: sids, Subscribe: true}}})
+	bob.await("a refusal", func(m *livekit.SignalResponse) bool {
+		return m.GetRequestResponse().GetReason() == livekit.RequestResponse_LIMIT_EXCEEDED
+	})
+	require.Equal(t, maxSubscriptions, subs())
 }
 
 func TestASourceIsOfItsKind(t *testing.T) {

@@ -25,6 +25,7 @@ type Config struct {
 	TCPPort     int      // one TCP port likewise (ICE-TCP)
 	NodeIPs     []string // addresses to offer; empty: all of this machine
 	UseLoopback bool     // offer loopback addresses too
+	Loudest     int      // audio tracks forwarded to each participant; 0: 6
 	Version     string   // of the program, for the log
 	Rooms       RoomOptions
 	Log         *slog.Logger

@@ -9,10 +9,11 @@ import (
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 	"golang.org/x/time/rate"
 
-	"diemcau/sfu/fanout"
+	"diemcau/sfu/downtrack"
 	"diemcau/sfu/transport"
 )
 
@@ -21,6 +22,13 @@ const (
 	connectWithin = 60 * time.Second // from joining to media
 	resumeWithin  = 40 * time.Second // without a signal connection
 	mediaWithin   = 30 * time.Second // from failed media to media again
+	closedWithin  = 3 * time.Second  // from media that the client closed to its leave
+)
+
+// roleAttribute is the attribute of a token that tells the role of its bearer.
+const (
+	roleAttribute = "role"
+	roleChair     = "chair"
 )
 
 // participant is one member of a room. The room's loop owns it.
@@ -44,14 +52,16 @@ type participant struct {
 	adaptiveStream bool
 	single         bool // one peer connection, and only the client makes offers
 	subPrimary     bool
+	chair          bool // presides: its picture goes before others
 
 	session     *Session // nil while the signal connection is lost
 	sessionLost time.Time
 	mediaLost   time.Time // zero while media is connected or never was
+	mediaClosed bool      // the client has closed its media, and can only join anew
 	closed      bool
 
 	pub, sub *transport.Transport // the same one when single
-	worker   *fanout.Worker       // of everything sent to this participant
+	line     *downtrack.Line      // everything sent to this participant
 
 	pending   []*pendingTrack
 	unmatched []*receivedLayer
@@ -67,6 +77,7 @@ type participant struct {
 	inPackets *rate.Limiter
 	ctx       context.Context // ends with the participant
 	cancel    context.CancelFunc
+	spokeAt   time.Time // when it last began to speak
 	told      time.Time // when its state was last broadcast
 	dirty     bool      // its state changed since
 	quality   livekit.ConnectionQuality
@@ -92,22 +103,36 @@ func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *au
 		p.attributes = make(map[string]string)
 	}
 	p.log = r.log.With("participant", p.identity, "sid", p.sid)
+	p.chair = p.perm.CanPublish && (grants.Video.RoomAdmin || grants.Attributes[roleAttribute] == roleChair)
 	p.subPrimary = !p.single && p.perm.CanSubscribe
 	s.p = p
-	var err error
-	if p.pub, err = r.node.api.New(false, p.events(livekit.SignalTarget_PUBLISHER), p.log); err != nil {
+	p.line = downtrack.NewLine(downtrack.LineConfig{
+		WriteRTCP: func(pkts []rtcp.Packet) error { return p.sub.WriteRTCP(pkts) },
+		Starved:   p.starved, Log: p.log,
+	}, r.node.fan.Worker())
+	if err := p.connect(); err != nil {
+		p.line.Close()
+		p.line.Worker().Release()
 		return nil, err
+	}
+	return p, nil
+}
+
+// connect makes the participant's transports.
+func (p *participant) connect() (err error) {
+	r := p.room
+	if p.pub, err = r.node.api.New(false, p.events(livekit.SignalTarget_PUBLISHER), p.log); err != nil {
+		return err
 	}
 	p.sub = p.pub
 	if !p.single {
 		if p.sub, err = r.node.api.New(true, p.events(livekit.SignalTarget_SUBSCRIBER), p.log); err != nil {
 			p.pub.Close()
 			r.node.cleanup(p.pub.Wait)
-			return nil, err
+			return err
 		}
 	}
-	p.worker = r.node.fan.Worker()
-	return p, nil
+	return nil
 }
 
 // primary is the transport whose connection makes the participant active and
@@ -149,6 +174,11 @@ func (p *participant) events(target livekit.SignalTarget) transport.Events {
 		},
 		Track: p.onTrack,
 		Data:  func(label string, msg []byte) { r.receiveData(p, label, msg) },
+		Feedback: func(pkt rtcp.Packet) {
+			if target == livekit.SignalTarget_SUBSCRIBER || p.single {
+				p.line.Feedback(pkt, time.Now())
+			}
+		},
 		State: func(s webrtc.PeerConnectionState) {
 			r.post(func() { p.transportState(target, s) })
 		},
@@ -292,10 +322,11 @@ func (p *participant) close() {
 	}
 	layers := p.unmatched
 	p.unmatched = nil
-	pub, sub, worker := p.pub, p.sub, p.worker
+	pub, sub := p.pub, p.sub
 	pub.Close()
 	sub.Close()
-	worker.Release()
+	p.line.Close()
+	p.line.Worker().Release()
 	p.room.node.cleanup(func() {
 		pub.Wait()
 		sub.Wait()
@@ -319,7 +350,7 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
 		p.log.Info("media connected", "target", target, "transport", t.Protocol())
-		p.mediaLost = time.Time{}
+		p.mediaLost, p.mediaClosed = time.Time{}, false
 		if t == p.sub {
 			for _, s := range p.subs {
 				s.down.Start()
@@ -340,6 +371,11 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 			p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 			return
 		}
+		if s == webrtc.PeerConnectionStateClosed {
+			// The client did that: its leave, or its end, is about to come.
+			p.mediaClosed = true
+			return
+		}
 		p.log.Info("media lost; asking the client to resume", "target", target, "state", s)
 		p.leave(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_UNKNOWN_REASON)
 	}
@@ -354,7 +390,7 @@ func (p *participant) care(now time.Time) {
 		p.room.remove(p, livekit.DisconnectReason_JOIN_FAILURE)
 	case p.session == nil && now.Sub(p.sessionLost) > resumeWithin:
 		p.room.remove(p, livekit.DisconnectReason_SIGNAL_CLOSE)
-	case !p.mediaLost.IsZero() && now.Sub(p.mediaLost) > mediaWithin:
+	case !p.mediaLost.IsZero() && (now.Sub(p.mediaLost) > mediaWithin || p.mediaClosed && now.Sub(p.mediaLost) > closedWithin):
 		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 		p.room.remove(p, livekit.DisconnectReason_CONNECTION_TIMEOUT)
 	}

@@ -3,6 +3,7 @@ package sfu
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
@@ -52,6 +53,12 @@ type publication struct {
 	layers      [downtrack.MaxLayers]*uptrack.Layer
 	stops       [downtrack.MaxLayers]func() // end the layers' streams
 	subscribers map[*participant]*subscription
+
+	demanded   int       // highest layer that its publisher was told to send
+	lowerSince time.Time // a lower one would do; zero if not
+
+	loud   bool      // of audio: among the loudest, which are forwarded
+	loudAt time.Time // when it last was
 }
 
 func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) }
@@ -189,6 +196,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		}
 	}
 	if l.kind == livekit.TrackType_AUDIO {
+		cfg.Onset = p.room.onset
 		for _, e := range receiver.GetParameters().HeaderExtensions {
 			if e.URI == transport.AudioLevelURI {
 				cfg.LevelID = uint8(e.ID)
@@ -262,7 +270,7 @@ func (p *participant) drop(l *receivedLayer) {
 func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	t := &publication{
 		p: p, info: pending.info, cids: pending.cids, codec: l.codec,
-		subscribers: make(map[*participant]*subscription),
+		subscribers: make(map[*participant]*subscription), demanded: downtrack.MaxLayers - 1,
 	}
 	if !slices.Contains(t.cids, l.cid) {
 		t.cids = append(t.cids, l.cid)
@@ -279,6 +287,7 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	p.room.broadcast(p)
 	p.room.emit(eventTrackPublished, p, t)
 	t.setLayer(l)
+	p.room.updateLoudest()
 	for _, o := range p.room.participants {
 		o.maybeSubscribe(t)
 	}
@@ -345,6 +354,9 @@ func (r *Room) unpublish(t *publication) {
 		delete(o.disabled, t.info.Sid)
 	}
 	delete(t.p.published, t.info.Sid)
+	if t.loud {
+		r.updateLoudest()
+	}
 	r.node.met.tracks.Dec()
 	r.emit(eventTrackUnpublished, t.p, t)
 }
@@ -359,11 +371,16 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 	if t == nil || t.info.Muted == m.Muted {
 		return
 	}
-	t.info.Muted = m.Muted
-	for _, s := range t.subscribers {
-		s.down.SetWanted(s.wanted())
-	}
+	t.setMuted(m.Muted)
 	p.changed()
+}
+
+func (t *publication) setMuted(muted bool) {
+	t.info.Muted = muted
+	t.p.room.updateLoudest()
+	for _, s := range t.subscribers {
+		s.down.SetWish(s.wish())
+	}
 }
 
 // ownTrack finds a track of the participant's own; if there is none it says so.

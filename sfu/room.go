@@ -1,9 +1,11 @@
 package sfu
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -47,6 +49,8 @@ type Room struct {
 	cares        int
 	settings     roomSettings
 	admin        roomAdmin
+	loudest      int         // audio tracks forwarded to each participant
+	onsets       atomic.Bool // a look at who is loud is queued
 }
 
 func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
@@ -56,7 +60,7 @@ func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
 	return &Room{
 		node: n, name: name, sid: guid.New("RM_"), log: n.log.With("room", name),
 		inbox: make(chan func(), maxCommands), data: make(chan dataMessage, maxData), done: make(chan struct{}),
-		created: now, emptySince: now, sifTrailer: trailer,
+		loudest: cmp.Or(n.cfg.Loudest, defaultLoudest), created: now, emptySince: now, sifTrailer: trailer,
 		participants: make(map[string]*participant), bySID: make(map[string]*participant),
 		tracks: make(map[string]*publication), speakers: make(map[string]*livekit.SpeakerInfo),
 		settings: n.cfg.Rooms.settings(req),
@@ -113,6 +117,7 @@ func (r *Room) loop() {
 			r.route(m)
 		case <-speak.C:
 			r.updateSpeakers()
+			r.updateLoudest()
 		case <-care.C:
 			r.care()
 		}
@@ -129,6 +134,9 @@ func (r *Room) care() {
 	now := r.now()
 	for _, p := range r.participants {
 		p.care(now)
+	}
+	for _, t := range r.tracks {
+		t.demand(now)
 	}
 	if r.cares++; r.cares%qualityEvery == 0 {
 		r.updateQuality()
@@ -205,6 +213,11 @@ func (r *Room) resume(start *livekit.StartSession) *Session {
 func (r *Room) detach(s *Session) {
 	if !s.over && s.p != nil && s.p.session == s {
 		s.p.log.Info("signal connection lost")
+		if s.p.mediaClosed {
+			s.end()
+			r.remove(s.p, livekit.DisconnectReason_SIGNAL_CLOSE) // nothing is left to resume
+			return
+		}
 	}
 	s.end()
 }

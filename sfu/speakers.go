@@ -28,11 +28,19 @@ func (r *Room) updateSpeakers() {
 			changed = append(changed, &livekit.SpeakerInfo{Sid: p.sid})
 		case now != nil && (old == nil || old.Level != now.Level):
 			r.speakers[p.sid] = now
+			if old == nil {
+				r.showSpeaker(p)
+			}
 			changed = append(changed, now)
 		}
 	}
 	if len(changed) == 0 {
 		return
+	}
+	for _, s := range changed {
+		if p := r.bySID[s.Sid]; p != nil && !p.chair {
+			p.reprioritize()
+		}
 	}
 	slices.SortFunc(changed, func(a, b *livekit.SpeakerInfo) int { return cmp.Compare(b.Level, a.Level) })
 	for _, o := range r.participants {
@@ -43,6 +51,15 @@ func (r *Room) updateSpeakers() {
 			o.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SpeakersChanged{
 				SpeakersChanged: &livekit.SpeakersChanged{Speakers: heard},
 			}})
+		}
+	}
+}
+
+// reprioritize has the bandwidth of everybody who sees p shared out again.
+func (p *participant) reprioritize() {
+	for _, t := range p.published {
+		for _, s := range t.subscribers {
+			s.down.SetWish(s.wish())
 		}
 	}
 }

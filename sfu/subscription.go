@@ -17,6 +17,9 @@ type subscription struct {
 	down   *downtrack.DownTrack
 	sender *webrtc.RTPSender // nil until the transport made it
 	layer  int               // asked for while not paused
+	fps    float64           // asked for at most; 0: all
+	ask    uint32            // the client's priority
+	asked  bool              // the client asked for this track itself
 	over   bool
 }
 
@@ -61,17 +64,9 @@ func (a *access) allows(p *participant, sid string) bool {
 	return tp != nil && (tp.AllTracks || slices.Contains(tp.TrackSids, sid))
 }
 
-// maybeSubscribe subscribes to a track of the room as the client asked at
-// joining.
-func (p *participant) maybeSubscribe(t *publication) {
-	if p.autoSubscribe && !p.declined[t.info.Sid] && p.maySubscribe(t) {
-		p.subscribe(t)
-	}
-}
-
 func (p *participant) subscribe(t *publication) {
 	sid := t.info.Sid
-	if p.subs[sid] != nil || p.closed {
+	if p.subs[sid] != nil || p.closed || len(p.subs) >= maxSubscriptions {
 		return
 	}
 	s := &subscription{sub: p, track: t, layer: downtrack.MaxLayers - 1}
@@ -84,11 +79,11 @@ func (p *participant) subscribe(t *publication) {
 	}
 	r := p.room
 	s.down = downtrack.New(downtrack.Config{
-		TrackID: sid, StreamID: t.p.sid + "|" + sid, Codec: t.codec, Kind: kind,
-		WriteRTCP: p.sub.WriteRTCP, Log: p.log,
+		TrackID: sid, StreamID: streamID(t), Codec: t.codec, Kind: kind,
+		Log:         p.log,
 		Bound:       func() { r.post(func() { r.subscribed(s) }) },
 		Unsupported: func() { r.post(func() { r.unsupported(s) }) },
-	}, p.worker, s.wanted())
+	}, p.line, s.wish())
 	for i, l := range t.layers {
 		if l != nil {
 			s.down.SetLayer(i, l)
@@ -102,16 +97,66 @@ func (p *participant) subscribe(t *publication) {
 	}))
 	if !p.closed {
 		p.sub.Negotiate(false)
+		t.demand(r.now())
 	}
 }
 
-// wanted is the layer to send now: none of a muted track, for a mute must not
-// depend on its publisher's keeping quiet.
-func (s *subscription) wanted() int {
-	if s.track.info.Muted || s.sub.disabled[s.track.info.Sid] {
-		return downtrack.None
+// wish is what to send now: nothing of a muted track, for a mute must not depend
+// on its publisher's keeping quiet.
+func (s *subscription) wish() downtrack.Wish {
+	w := downtrack.Wish{Layer: s.layer, FrameRate: s.fps, Priority: s.priority()}
+	if s.track.info.Type == livekit.TrackType_AUDIO {
+		w = s.audioWish()
 	}
-	return s.layer
+	if s.track.info.Muted || s.sub.disabled[s.track.info.Sid] {
+		w.Layer = downtrack.None
+	}
+	return w
+}
+
+// Ranks of video when bandwidth is short; within one the client's priority
+// decides.
+const (
+	rankCamera = iota
+	rankSpeaker
+	rankChair
+	rankScreen
+	maxAsk = 255 // of the client's priorities
+)
+
+// priority ranks the track among those sent to the subscriber.
+func (s *subscription) priority() int {
+	rank := rankCamera
+	switch p := s.track.p; {
+	case s.track.info.Source == livekit.TrackSource_SCREEN_SHARE:
+		rank = rankScreen
+	case p.chair:
+		rank = rankChair
+	case p.room.speakers[p.sid] != nil:
+		rank = rankSpeaker
+	}
+	return rank*(maxAsk+1) + int(min(s.ask, maxAsk))
+}
+
+// starved tells the client that a track is paused for want of bandwidth, or no
+// longer. It is called by the line's worker and must not wait.
+func (p *participant) starved(sid string, paused bool) bool {
+	return p.room.tryPost(func() {
+		s := p.subs[sid]
+		if s == nil || p.closed {
+			return
+		}
+		state := livekit.StreamState_ACTIVE
+		if paused {
+			state = livekit.StreamState_PAUSED
+		}
+		p.log.Info("track", "track", sid, "state", state)
+		p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_StreamStateUpdate{
+			StreamStateUpdate: &livekit.StreamStateUpdate{StreamStates: []*livekit.StreamStateInfo{{
+				ParticipantSid: s.track.p.sid, TrackSid: sid, State: state,
+			}}},
+		}})
+	}) == nil
 }
 
 // ready takes the sender that the transport made.
@@ -164,6 +209,11 @@ func (r *Room) subscribed(s *subscription) {
 			SpeakersChanged: &livekit.SpeakersChanged{Speakers: []*livekit.SpeakerInfo{now}},
 		}})
 	}
+	r.announce(s)
+}
+
+// announce tells a publisher that its track is being received.
+func (r *Room) announce(s *subscription) {
 	s.track.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
 		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: s.track.info.Sid},
 	}})
@@ -179,6 +229,7 @@ func (r *Room) unsubscribe(s *subscription) {
 	delete(s.track.subscribers, s.sub)
 	r.node.met.subscriptions.Dec()
 	s.release()
+	s.track.demand(r.now())
 }
 
 func (p *participant) subscriptionFailed(sid string, why livekit.SubscriptionError) {
@@ -214,7 +265,14 @@ func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 			}
 		case p.maySubscribe(t):
 			delete(p.declined, sid)
+			if len(p.subs) >= maxSubscriptions {
+				p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many subscriptions", nil)
+				return
+			}
 			p.subscribe(t)
+			if s := p.subs[sid]; s != nil {
+				s.asked = true
+			}
 		default:
 			p.refuse(0, livekit.RequestResponse_NOT_ALLOWED, "no permission to subscribe to "+sid, nil)
 			p.permissionUpdate(t, false)
@@ -243,7 +301,7 @@ func (p *participant) trackSetting(m *livekit.UpdateTrackSettings) {
 			continue
 		}
 		if s.track.info.Type == livekit.TrackType_VIDEO {
-			s.layer = layerFor(s.track.info, m)
+			s.layer, s.fps, s.ask = layerFor(s.track.info, m), float64(m.Fps), m.Priority
 		}
 		p.pause(sid, m.Disabled)
 	}
@@ -260,7 +318,8 @@ func (p *participant) pause(sid string, paused bool) {
 	} else {
 		delete(p.disabled, sid)
 	}
-	s.down.SetWanted(s.wanted())
+	s.down.SetWish(s.wish())
+	s.track.demand(p.room.now())
 }
 
 // layerFor is the lowest layer that is not smaller than what the client shows.

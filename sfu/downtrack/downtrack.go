@@ -1,5 +1,8 @@
-// Package downtrack is one subscriber's stream of one published track: it picks
-// the layer, rewrites headers so that the subscriber sees one continuous
+// Package downtrack is the way of published tracks to one subscriber.
+//
+// A Line is shared by all streams to the subscriber: it estimates the bandwidth,
+// shares it out, numbers and paces the packets. A DownTrack is one of the streams:
+// it picks the layer, rewrites headers so that the subscriber sees one continuous
 // stream, answers NACKs and reports as sender.
 package downtrack
 
@@ -15,6 +18,7 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"diemcau/sfu/codec"
@@ -40,8 +44,6 @@ type Config struct {
 	StreamID string // the stream id in msid
 	Codec    webrtc.RTPCodecCapability
 	Kind     webrtc.RTPCodecType
-	// WriteRTCP sends sender reports to the subscriber.
-	WriteRTCP func([]rtcp.Packet) error
 	// Bound is called once, from another goroutine, when the stream is negotiated.
 	Bound func()
 	// Unsupported is called instead of Bound if the subscriber cannot take the
@@ -64,9 +66,12 @@ type Stats struct {
 // owns is touched on the worker's goroutine only; others send commands.
 type DownTrack struct {
 	cfg    Config
+	line   *Line
 	worker *fanout.Worker
 	mime   string
+	video  bool
 
+	name   atomic.Pointer[name]
 	closed atomic.Bool
 	rtt    atomic.Int64 // nanoseconds
 	lost   atomic.Uint32
@@ -80,10 +85,14 @@ type DownTrack struct {
 	started  bool
 	layers   [MaxLayers]*uptrack.Layer // nil while the publisher does not send it
 	attached [MaxLayers]bool
-	wanted   int  // what the subscriber asked for; None: paused
-	target   int  // what is being switched to, or is current
-	current  int  // what is forwarded
-	midFrame bool // the newest packet sent was not the last of its frame
+	wish     Wish      // what the subscriber asked for
+	allowed  option    // what its bandwidth allows
+	starved  bool      // paused for want of bandwidth, and said so
+	target   int       // what is being switched to, or is current
+	current  int       // what is forwarded
+	temporal int       // highest temporal layer forwarded
+	ending   time.Time // paused, but the frame under way is still to be finished; zero if not
+	midFrame bool      // the newest packet sent was not the last of its frame
 	held     held
 	seq      seqmap.Map
 	munger   codec.VP8Munger
@@ -91,6 +100,10 @@ type DownTrack struct {
 	history  history
 	retryBuf [maxPacket]byte
 	rtxBuf   [maxPacket]byte
+
+	replayedTo uint16 // of audio: newest packet sent, of the source
+	replayed   bool
+	padNext    uint16 // of video: turns over the newest packets
 
 	// Reports.
 	packets    uint32
@@ -108,23 +121,29 @@ type output struct {
 	rtxSSRC uint32
 	rtxPT   uint8
 	rtxSeq  uint16
+	twcc    uint8 // header extension id of the transport-wide sequence number; 0 if none
 	header  rtp.Header
 }
 
-// New makes a stream that begins to flow once it is bound, started and has a
-// layer. wanted is the first layer to send.
-func New(cfg Config, worker *fanout.Worker, wanted int) *DownTrack {
+// name is how the stream is called in descriptions.
+type name struct{ track, stream string }
+
+// New makes a stream on line that begins to flow once it is bound, started and
+// has a layer.
+func New(cfg Config, line *Line, wish Wish) *DownTrack {
 	d := &DownTrack{
-		cfg: cfg, worker: worker, mime: strings.ToLower(cfg.Codec.MimeType),
-		wanted: wanted, target: None, current: None,
+		cfg: cfg, line: line, worker: line.worker, mime: strings.ToLower(cfg.Codec.MimeType),
+		video: cfg.Kind == webrtc.RTPCodecTypeVideo,
+		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
+	d.name.Store(&name{cfg.TrackID, cfg.StreamID})
 	d.clock.rate = cfg.Codec.ClockRate
-	if cfg.Kind == webrtc.RTPCodecTypeVideo {
+	if d.video {
 		d.history = newHistory(1024)
 	} else {
 		d.history = newHistory(128)
 	}
-	worker.Do(func() { worker.Add(d) })
+	d.worker.Do(func() { line.add(d) })
 	return d
 }
 
@@ -141,7 +160,7 @@ func (d *DownTrack) Close() {
 		for i := range d.layers {
 			d.detach(i)
 		}
-		d.worker.Remove(d)
+		d.line.remove(d)
 	})
 }
 
@@ -151,6 +170,7 @@ func (d *DownTrack) Start() {
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.started = true
+			d.line.allocate(time.Now())
 			d.choose(time.Now())
 		}
 	})
@@ -166,24 +186,49 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 		d.detach(i)
 		if d.current == i {
 			d.current = None
+			d.ending = time.Time{}
 		}
 		if d.target == i {
 			d.target = None
 		}
 		if d.layers[i] != nil {
 			clear(d.history) // its packets cannot be had any more
+			d.replayed = false
 		}
 		d.layers[i] = l
 		d.choose(time.Now())
 	})
 }
 
-// SetWanted asks for layer i, or None for a pause.
-func (d *DownTrack) SetWanted(i int) {
+// Rebind makes the stream carry another track; its layers follow by SetLayer. The
+// name is that of the next description.
+func (d *DownTrack) Rebind(trackID, streamID string, wish Wish) {
+	d.name.Store(&name{trackID, streamID})
 	d.worker.Do(func() {
-		if !d.closed.Load() && d.wanted != i {
-			d.wanted = i
-			d.choose(time.Now())
+		if d.closed.Load() {
+			return
+		}
+		for i := range d.layers {
+			d.detach(i)
+			d.layers[i] = nil
+		}
+		clear(d.history)
+		d.current, d.target, d.replayed = None, None, false
+		d.ending, d.held = time.Time{}, held{}
+		d.wish = wish
+	})
+}
+
+// SetWish changes what the subscriber wants.
+func (d *DownTrack) SetWish(w Wish) {
+	d.worker.Do(func() {
+		if !d.closed.Load() && d.wish != w {
+			d.wish = w
+			now := time.Now()
+			if d.video {
+				d.line.allocate(now)
+			}
+			d.choose(now)
 		}
 	})
 }
@@ -199,13 +244,13 @@ func (d *DownTrack) Stats() Stats {
 // The following five methods make it a webrtc.TrackLocal.
 
 // ID is the track's sid.
-func (d *DownTrack) ID() string { return d.cfg.TrackID }
+func (d *DownTrack) ID() string { return d.name.Load().track }
 
 // RID is empty: subscribers get one layer.
 func (d *DownTrack) RID() string { return "" }
 
 // StreamID is the stream id in msid.
-func (d *DownTrack) StreamID() string { return d.cfg.StreamID }
+func (d *DownTrack) StreamID() string { return d.name.Load().stream }
 
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
@@ -224,17 +269,23 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
 	}
 	out := output{
-		ready: true, egress: writer{ctx.WriteStream(), d.cfg.WriteRTCP},
+		ready: true, egress: writer{ctx.WriteStream(), d.line.cfg.WriteRTCP},
 		ssrc: uint32(ctx.SSRC()), pt: uint8(params.PayloadType),
 	}
 	if rtx, ok := rtxFor(params.PayloadType, ctx.CodecParameters()); ok && ctx.SSRCRetransmission() != 0 {
 		out.rtxSSRC, out.rtxPT = uint32(ctx.SSRCRetransmission()), rtx
+	}
+	for _, e := range ctx.HeaderExtensions() {
+		if e.URI == sdp.TransportCCURI {
+			out.twcc = uint8(e.ID)
+		}
 	}
 	d.wg.Add(1)
 	go d.readReports(ctx.RTCPReader())
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.out = out
+			d.line.allocate(time.Now())
 			d.choose(time.Now())
 		}
 	})
@@ -327,7 +378,7 @@ func (d *DownTrack) readReports(r interceptor.RTCPReader) {
 		}
 		pkts, err := rtcp.Unmarshal(buf[:n])
 		if err != nil {
-			d.cfg.Log.Debug("RTCP of a subscriber does not parse", "track", d.cfg.TrackID, "err", err)
+			d.cfg.Log.Debug("RTCP of a subscriber does not parse", "track", d.ID(), "err", err)
 			continue
 		}
 		for _, p := range pkts {

@@ -41,6 +41,7 @@ type bench struct {
 	t       *testing.T
 	pool    *fanout.Pool
 	worker  *fanout.Worker
+	line    *Line
 	layers  [MaxLayers]*source
 	down    *DownTrack
 	reports chan []byte // RTCP of the subscriber
@@ -58,11 +59,12 @@ const (
 func newBench(t *testing.T) *bench {
 	b := &bench{t: t, pool: fanout.New(1, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
 	b.worker = b.pool.Worker()
+	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler)}, b.worker)
 	b.down = New(Config{
 		TrackID: "TR", StreamID: "PA|TR", Kind: webrtc.RTPCodecTypeVideo,
-		Codec:     webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
-		WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler),
-	}, b.worker, MaxLayers-1)
+		Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+		Log:   slog.New(slog.DiscardHandler),
+	}, b.line, Wish{Layer: MaxLayers - 1})
 	for i := range b.layers {
 		s := &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)}
 		s.layer = uptrack.Start(uptrack.Config{
@@ -217,7 +219,7 @@ func TestNothingIsSentBeforeAKeyFrame(t *testing.T) {
 func TestASwitchWaitsForTheOldFrameToEnd(t *testing.T) {
 	b := newBench(t)
 	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
-	b.down.SetWanted(0)
+	b.down.SetWish(Wish{Layer: 0})
 	b.settle()
 	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true})                        // first half
 	b.feed(frame{layer: 0, seq: 500, ts: 77, pic: 300, start: true, key: true, mk: true}) // held
@@ -243,7 +245,7 @@ func TestASwitchMidFrameIsNotHeldForEver(t *testing.T) {
 	b := newBench(t)
 	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
 	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true}) // its end is lost
-	b.down.SetWanted(0)
+	b.down.SetWish(Wish{Layer: 0})
 	b.settle()
 	seq := uint16(100)
 	require.Eventually(t, func() bool {
@@ -334,7 +336,7 @@ func FuzzFeedback(f *testing.F) {
 	d := New(Config{
 		Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
 		Kind:  webrtc.RTPCodecTypeVideo, Log: slog.New(slog.DiscardHandler),
-	}, pool.Worker(), 0)
+	}, NewLine(LineConfig{Log: slog.New(slog.DiscardHandler)}, pool.Worker()), Wish{})
 	f.Fuzz(func(_ *testing.T, raw []byte) {
 		pkts, err := rtcp.Unmarshal(raw)
 		if err != nil {

@@ -14,6 +14,8 @@ const (
 	ntpEpoch      = 2208988800 // seconds from 1900 to 1970
 	defaultRTT    = 100 * time.Millisecond
 	maxNackedOnce = 64 // packets resent for one NACK message
+	padTries      = 32 // newest packets that serve as padding
+	padOnly       = 255
 )
 
 // sentPacket is how a packet was sent, so that it can be sent again alike.
@@ -53,13 +55,13 @@ func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
 	switch p := p.(type) {
 	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 		d.asked.Add(1)
-		d.worker.Do(func() {
+		d.line.act(now, func() {
 			if d.current != None && d.layers[d.current] != nil {
 				d.layers[d.current].RequestKeyFrame()
 			}
 		})
 	case *rtcp.TransportLayerNack:
-		d.worker.Do(func() { d.resend(p.Nacks, now) })
+		d.line.act(now, func() { d.resend(p.Nacks, now) })
 	case *rtcp.ReceiverReport:
 		d.received(p.Reports, now)
 	case *rtcp.SenderReport:
@@ -69,7 +71,7 @@ func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
 
 func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 	for _, r := range reports {
-		d.worker.Do(func() {
+		d.line.act(now, func() {
 			if r.SSRC != d.out.ssrc {
 				return
 			}
@@ -79,6 +81,7 @@ func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 				// RTT, RFC 3550 section 6.4.1: now - LSR - DLSR.
 				rtt := now.Sub(at) - time.Duration(r.Delay)*time.Second/65536
 				d.rtt.Store(int64(max(rtt, time.Millisecond)))
+				d.line.est.SetRTT(max(rtt, time.Millisecond))
 			}
 		})
 	}
@@ -105,7 +108,7 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 			if budget--; budget < 0 {
 				return
 			}
-			if d.resendOne(*e) {
+			if d.resendOne(*e, now) {
 				e.resentAt = now.UnixNano()
 				d.resent.Add(1)
 			}
@@ -113,15 +116,23 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	}
 }
 
-func (d *DownTrack) resendOne(e sentPacket) bool {
+func (d *DownTrack) resendOne(e sentPacket, now time.Time) bool {
+	n := d.fetch(e, now)
+	d.line.repairs += int64(n)
+	return n > 0
+}
+
+// fetch reads a packet from its layer's ring and sends it again; it returns its
+// size on the wire, 0 if that was not possible.
+func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
 	layer := d.layers[e.layer]
 	if layer == nil {
-		return false
+		return 0
 	}
 	n := layer.Get(e.src, d.retryBuf[:])
 	start, end, ok := codec.PayloadRange(d.retryBuf[:n])
 	if !ok || start == end {
-		return false
+		return 0
 	}
 	payload := d.retryBuf[start:end]
 	vp8, isVP8 := codec.VP8{}, false
@@ -131,7 +142,10 @@ func (d *DownTrack) resendOne(e sentPacket) bool {
 		isVP8 = err == nil
 	}
 	if d.out.rtxSSRC == 0 || len(payload)+2 > len(d.rtxBuf) {
-		return d.write(e, payload, vp8, isVP8)
+		if !d.write(e, payload, vp8, isVP8, now) {
+			return 0
+		}
+		return len(payload) + wireOverhead
 	}
 	if isVP8 {
 		vp8.Rewrite(payload, payload, e.pic, e.tl0, e.keyIdx)
@@ -139,13 +153,42 @@ func (d *DownTrack) resendOne(e sentPacket) bool {
 	// RFC 4588 section 4: the original sequence number, then the payload.
 	binary.BigEndian.PutUint16(d.rtxBuf[:], e.out)
 	copy(d.rtxBuf[2:], payload)
-	h := &d.out.header
-	*h = rtp.Header{
-		Version: 2, Marker: e.marker, PayloadType: d.out.rtxPT,
-		SequenceNumber: d.out.rtxSeq, Timestamp: e.ts, SSRC: d.out.rtxSSRC,
-	}
+	return d.writeRTX(rtp.Header{Marker: e.marker, Timestamp: e.ts}, d.rtxBuf[:2+len(payload)], now)
+}
+
+func (d *DownTrack) writeRTX(h rtp.Header, payload []byte, now time.Time) int {
+	h.Version, h.PayloadType, h.SSRC, h.SequenceNumber = 2, d.out.rtxPT, d.out.rtxSSRC, d.out.rtxSeq
 	d.out.rtxSeq++
-	return d.out.egress.WriteRTP(h, d.rtxBuf[:2+len(payload)]) == nil
+	if d.out.egress.WriteRTP(d.header(h, len(payload), now), payload) != nil {
+		return 0
+	}
+	return len(payload) + wireOverhead
+}
+
+// canPad tells whether padding can be sent in the stream.
+func (d *DownTrack) canPad() bool {
+	return d.video && d.out.ready && d.started && d.out.rtxSSRC != 0 && d.out.twcc != 0 && d.packets > 0
+}
+
+// padding sends a packet that the receiver needs not: a recent one again, or
+// where there is none, one of padding only, on the RTX stream, which counts
+// neither as media nor as loss.
+func (d *DownTrack) padding(now time.Time) bool {
+	if !d.canPad() {
+		return false
+	}
+	if last, ok := d.seq.Last(); ok {
+		for range padTries {
+			d.padNext++
+			if e := d.history.get(last - d.padNext%padTries); e != nil && d.fetch(*e, now) > 0 {
+				return true
+			}
+		}
+	}
+	pad := d.rtxBuf[:padOnly]
+	clear(pad)
+	pad[padOnly-1] = padOnly // RFC 3550 section 5.1
+	return d.writeRTX(rtp.Header{Padding: true, Timestamp: d.clock.last}, pad, now) > 0
 }
 
 // reportLog remembers when the last sender reports left, by the middle 32 bits

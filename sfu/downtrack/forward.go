@@ -1,6 +1,7 @@
 package downtrack
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pion/rtp"
@@ -20,6 +21,12 @@ import (
 // maxHold is how long a key frame waits for the old layer's frame to end.
 const maxHold = 40 * time.Millisecond
 
+// What an audio stream that is let through said before is sent too, so far back.
+const (
+	replayFor   = 60 * time.Millisecond
+	maxReplayed = 8 // packets
+)
+
 // held is a key frame of the target that waits.
 type held struct {
 	on          bool
@@ -27,17 +34,25 @@ type held struct {
 	since       time.Time
 }
 
-// choose sets the target from what is wanted and what the publisher sends.
+// choose sets the target from what is wanted, what the bandwidth allows, and what
+// the publisher sends.
 func (d *DownTrack) choose(now time.Time) {
 	next := d.best(now)
+	if next != None {
+		d.ending = time.Time{}
+	}
 	if next == d.target && (next == None || d.attached[next]) {
 		return
 	}
 	d.target = next
 	d.held = held{}
-	if next == None {
-		d.current = None
+	switch {
+	case next == None && d.current != None && d.video && d.midFrame && !d.line.behind:
+		d.ending = now // half a frame is a stall
+	case next == None || next < d.current && d.line.behind:
+		d.current = None // what is on its way is too much already
 	}
+	fresh := !d.video && next != None && next != d.current
 	for i := range d.layers {
 		if i == d.target || i == d.current {
 			d.attach(i)
@@ -45,24 +60,85 @@ func (d *DownTrack) choose(now time.Time) {
 			d.detach(i)
 		}
 	}
-	if d.target != None && d.target != d.current {
+	if d.video && d.target != None && d.target != d.current {
+		d.layers[d.target].RequestKeyFrame()
+	}
+	if fresh {
+		d.catchUp(now)
+	}
+}
+
+// finish ends a stream that was paused, its last frame being whole.
+func (d *DownTrack) finish() {
+	d.ending = time.Time{}
+	d.current = None
+	for i := range d.layers {
+		d.detach(i)
+	}
+}
+
+// cut stops what is forwarded at once; the stream goes on with a key frame.
+func (d *DownTrack) cut() {
+	d.current = None
+	d.held = held{}
+	if d.target != None && d.layers[d.target] != nil {
 		d.layers[d.target].RequestKeyFrame()
 	}
 }
 
-// best is the wanted layer; if the publisher does not send it, the next lower
-// one it sends, else the next higher one; None while paused, not bound or not started.
+// catchUp sends what an audio stream said shortly before it was let through, so
+// that the first syllable is whole.
+func (d *DownTrack) catchUp(now time.Time) {
+	layer := d.layers[d.target]
+	newest, ok := layer.Newest()
+	if !ok || !layer.Live(now) {
+		return
+	}
+	var p fanout.Packet
+	var newestTS uint32
+	first := newest
+	for back := range uint16(maxReplayed) {
+		n := layer.Get(newest-back, d.retryBuf[:])
+		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+			break
+		}
+		if back == 0 {
+			newestTS = p.Header.Timestamp
+		}
+		if newestTS-p.Header.Timestamp > uint32(replayFor.Milliseconds())*d.clock.rate/1000 {
+			break
+		}
+		first = newest - back
+	}
+	if d.replayed && int16(first-d.replayedTo) <= 0 {
+		first = d.replayedTo + 1 // sent before the pause
+	}
+	for seq := first; int16(newest-seq) >= 0; seq++ {
+		n := layer.Get(seq, d.retryBuf[:])
+		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+			continue
+		}
+		late := time.Duration(newestTS-p.Header.Timestamp) * time.Second / time.Duration(d.clock.rate)
+		p.Arrival, p.Now = now.Add(-late), now
+		d.take(d.target, &p)
+	}
+}
+
+// best is the highest layer wanted and allowed; if the publisher does not send
+// it, the next lower one it sends, else the next higher one; None while paused,
+// not bound or not started.
 func (d *DownTrack) best(now time.Time) int {
-	if d.wanted == None || !d.out.ready || !d.started {
+	limit := min(d.wish.Layer, d.allowed.layer)
+	if limit == None || !d.out.ready || !d.started {
 		return None
 	}
 	live := func(i int) bool { return d.layers[i] != nil && d.layers[i].Live(now) }
-	for i := d.wanted; i >= 0; i-- {
+	for i := limit; i >= 0; i-- {
 		if live(i) {
 			return i
 		}
 	}
-	for i := d.wanted + 1; i < MaxLayers; i++ {
+	for i := limit + 1; i < MaxLayers; i++ {
 		if live(i) {
 			return i
 		}
@@ -71,7 +147,7 @@ func (d *DownTrack) best(now time.Time) int {
 	if d.target != None && d.layers[d.target] != nil {
 		return d.target
 	}
-	for i := d.wanted; i >= 0; i-- {
+	for i := limit; i >= 0; i-- {
 		if d.layers[i] != nil {
 			return i
 		}
@@ -113,21 +189,78 @@ func (d *DownTrack) Forward(p *fanout.Packet) {
 		return
 	}
 	i := d.layerOf(p.Feed)
-	if i == None {
+	if i == None || d.video && !d.line.pass(d, i, p) {
 		return
 	}
-	if i != d.current {
+	d.take(i, p)
+}
+
+// forwardAgain is Forward for a packet whose time to leave has come.
+func (d *DownTrack) forwardAgain(w waiting, now time.Time) {
+	layer := d.layers[w.layer]
+	if layer == nil || !d.out.ready || int(w.layer) != d.current && int(w.layer) != d.target {
+		return
+	}
+	n := layer.Get(w.seq, d.retryBuf[:])
+	var p fanout.Packet
+	if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) {
+		return
+	}
+	p.Arrival, p.Now = w.arrival, now
+	d.take(int(w.layer), &p)
+}
+
+// take deals with a packet of layer i.
+func (d *DownTrack) take(i int, p *fanout.Packet) {
+	switch {
+	case i != d.current:
 		d.watch(i, p)
 		return
-	}
-	if len(p.Payload) == 0 {
+	case len(p.Payload) == 0:
 		d.seq.Drop(p.Header.SequenceNumber)
+		return
+	case !d.inTime(p):
 		return
 	}
 	d.send(p)
-	if d.held.on && !d.midFrame {
+	if d.midFrame {
+		return
+	}
+	if !d.ending.IsZero() {
+		d.finish()
+	} else if d.held.on {
 		d.release()
 	}
+}
+
+// inTime leaves out the packets of temporal layers that are not wanted. A higher
+// layer is entered where it refers to nothing left out (layer sync, RFC 7741).
+func (d *DownTrack) inTime(p *fanout.Packet) bool {
+	if !p.VP8OK || !p.VP8.T {
+		return true
+	}
+	tid := int(p.VP8.TID)
+	if p.VP8.Start {
+		limit := allTemporal
+		if d.current == d.allowed.layer {
+			limit = d.allowed.temporal
+		}
+		if limit < d.temporal {
+			d.temporal = limit
+		} else if tid > d.temporal && tid <= limit && p.VP8.Y {
+			d.temporal = tid
+		}
+		if limit > d.temporal && tid == d.temporal && tid == 0 && p.KeyFrame {
+			d.temporal = limit
+		}
+	}
+	if tid <= d.temporal {
+		return true
+	}
+	if d.seq.Drop(p.Header.SequenceNumber) {
+		d.munger.Drop(p.VP8)
+	}
+	return false
 }
 
 // watch looks for the key frame with which layer i can become current.
@@ -157,19 +290,22 @@ func (d *DownTrack) release() {
 	d.held = held{}
 	layer := d.layers[d.target]
 	var p fanout.Packet
+	now := time.Now()
 	for seq := h.first; int16(h.last-seq) >= 0; seq++ {
 		n := layer.Get(seq, d.retryBuf[:])
 		if n == 0 || !p.Parse(layer.Feed(), d.retryBuf[:n]) || len(p.Payload) == 0 {
 			continue
 		}
-		p.Arrival = h.since
+		p.Arrival, p.Now = h.since, now
 		if d.current != d.target {
 			if !p.KeyFrame {
 				return // the key frame is gone; another was asked for
 			}
 			d.switchTo(d.target, &p)
 		}
-		d.send(&p)
+		if d.inTime(&p) {
+			d.send(&p)
+		}
 	}
 }
 
@@ -183,6 +319,10 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	}
 	old := d.current
 	d.current = i
+	d.temporal = allTemporal
+	if i == d.allowed.layer {
+		d.temporal = d.allowed.temporal
+	}
 	if old != None && old != d.target {
 		d.detach(old)
 	}
@@ -204,7 +344,11 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		d.midFrame = !e.marker
 	}
 	d.history.put(e)
-	if d.write(e, p.Payload, p.VP8, p.VP8OK) {
+	if !d.video {
+		d.line.audioNow += int64(len(p.Payload) + wireOverhead)
+		d.replayed, d.replayedTo = true, p.Header.SequenceNumber
+	}
+	if d.write(e, p.Payload, p.VP8, p.VP8OK, p.Now) {
 		d.packets++
 		d.octets += uint32(len(p.Payload))
 		d.sent.Add(1)
@@ -212,22 +356,40 @@ func (d *DownTrack) send(p *fanout.Packet) {
 }
 
 // write sends a packet as e says; the VP8 ids are patched into payload.
-func (d *DownTrack) write(e sentPacket, payload []byte, vp8 codec.VP8, isVP8 bool) bool {
+func (d *DownTrack) write(e sentPacket, payload []byte, vp8 codec.VP8, isVP8 bool, now time.Time) bool {
 	if isVP8 {
 		vp8.Rewrite(payload, payload, e.pic, e.tl0, e.keyIdx)
 	}
-	h := &d.out.header
-	*h = rtp.Header{
+	h := d.header(rtp.Header{
 		Version: 2, Marker: e.marker, PayloadType: d.out.pt,
 		SequenceNumber: e.out, Timestamp: e.ts, SSRC: d.out.ssrc,
-	}
+	}, len(payload), now)
 	return d.out.egress.WriteRTP(h, payload) == nil
 }
 
-// Tick implements fanout.Member: layers come and go, and reports are due.
-func (d *DownTrack) Tick(now time.Time) {
+// header completes a packet's header with what the line counts. It is valid
+// until the next one is made.
+func (d *DownTrack) header(h rtp.Header, size int, now time.Time) *rtp.Header {
+	out := &d.out.header
+	h.Extensions = out.Extensions[:0]
+	*out = h
+	if d.out.twcc == 0 {
+		return out
+	}
+	binary.BigEndian.PutUint16(d.line.ext[:], d.line.number(size, now))
+	if err := out.SetExtension(d.out.twcc, d.line.ext[:]); err != nil {
+		d.cfg.Log.Debug("transport-wide sequence number", "err", err) // an id beyond 14 that needs the two-byte form
+	}
+	return out
+}
+
+// tick is called every 200 ms: layers come and go, and reports are due.
+func (d *DownTrack) tick(now time.Time) {
 	d.choose(now)
-	if d.target != None && d.target != d.current && d.layers[d.target].Live(now) {
+	if !d.ending.IsZero() && now.Sub(d.ending) > maxHold {
+		d.finish()
+	}
+	if d.video && d.target != None && d.target != d.current && d.layers[d.target].Live(now) {
 		d.layers[d.target].RequestKeyFrame()
 	}
 	if d.out.ready && d.current != None && d.packets > 0 && now.Sub(d.lastReport) >= reportEvery {

@@ -24,7 +24,8 @@ import (
 const (
 	maxPackets  = 8192 // packets; more are dropped and counted
 	maxCommands = 4096 // commands; the caller waits for room
-	tickEvery   = 200 * time.Millisecond
+	tickEvery   = 50 * time.Millisecond
+	paceEvery   = 4 * time.Millisecond
 	maxPacket   = 1500 // bytes
 )
 
@@ -51,13 +52,22 @@ type Packet struct {
 	Start    bool   // first packet of a frame
 	VP8      codec.VP8
 	VP8OK    bool
-	Arrival  time.Time
+	Arrival  time.Time // at the reader
+	Now      time.Time // at the worker
 }
 
 // Member is one subscriber's stream. Its methods are called by its worker only.
 type Member interface {
 	Forward(p *Packet)
+}
+
+// Line is the way to one subscriber, shared by all its streams. Its methods are
+// called by its worker only.
+type Line interface {
+	// Tick is called every 50 ms.
 	Tick(now time.Time)
+	// Pace is called every 4 ms from Wake on until it returns false.
+	Pace(now time.Time) (again bool)
 }
 
 // Feed is one received stream and its members.
@@ -96,9 +106,10 @@ type Worker struct {
 	load     atomic.Int32 // subscribers
 
 	// Owned by run.
-	members map[Member]struct{}
-	buf     [maxPacket]byte
-	pkt     Packet
+	lines map[Line]struct{}
+	awake map[Line]struct{}
+	buf   [maxPacket]byte
+	pkt   Packet
 }
 
 // New starts a pool of n workers.
@@ -108,7 +119,7 @@ func New(n int, log *slog.Logger) *Pool {
 		w := &Worker{
 			pool: p, index: i,
 			packets: make(chan item, maxPackets), commands: make(chan func(), maxCommands),
-			members: make(map[Member]struct{}),
+			lines: make(map[Line]struct{}), awake: make(map[Line]struct{}),
 		}
 		p.workers = append(p.workers, w)
 		p.wg.Add(1)
@@ -170,12 +181,18 @@ func (w *Worker) Do(fn func()) bool {
 // Idle tells whether no packet waits for the worker.
 func (w *Worker) Idle() bool { return len(w.packets) == 0 }
 
-// Add makes m known to its worker, which ticks it from then on. Call it on the
+// Add makes l known to its worker, which ticks it from then on. Call it on the
 // worker's goroutine.
-func (w *Worker) Add(m Member) { w.members[m] = struct{}{} }
+func (w *Worker) Add(l Line) { w.lines[l] = struct{}{} }
 
-// Remove forgets m. Call it on the worker's goroutine.
-func (w *Worker) Remove(m Member) { delete(w.members, m) }
+// Remove forgets l. Call it on the worker's goroutine.
+func (w *Worker) Remove(l Line) {
+	delete(w.lines, l)
+	delete(w.awake, l)
+}
+
+// Wake has l paced. Call it on the worker's goroutine.
+func (w *Worker) Wake(l Line) { w.awake[l] = struct{}{} }
 
 // Release gives back what Worker counted.
 func (w *Worker) Release() { w.load.Add(-1) }
@@ -219,17 +236,32 @@ func (f *Feed) Subscribers() (n int) {
 
 func (w *Worker) run() {
 	defer w.pool.wg.Done()
-	tick := time.NewTicker(tickEvery)
+	tick, pace := time.NewTicker(tickEvery), time.NewTicker(paceEvery)
 	defer tick.Stop()
+	defer pace.Stop()
+	pacing := true
 	for {
+		if paced := len(w.awake) > 0; paced != pacing {
+			if pacing = paced; paced {
+				pace.Reset(paceEvery)
+			} else {
+				pace.Stop()
+			}
+		}
 		select {
 		case fn := <-w.commands:
 			fn()
 		case it := <-w.packets:
 			w.forward(it)
+		case now := <-pace.C:
+			for l := range w.awake {
+				if !l.Pace(now) {
+					delete(w.awake, l)
+				}
+			}
 		case now := <-tick.C:
-			for m := range w.members {
-				m.Tick(now)
+			for l := range w.lines {
+				l.Tick(now)
 			}
 		case <-w.pool.done:
 			return
@@ -251,7 +283,7 @@ func (w *Worker) forward(it item) {
 	if !p.Parse(it.feed, w.buf[:n]) {
 		return
 	}
-	p.Arrival = it.arrival
+	p.Arrival, p.Now = it.arrival, time.Now()
 	for _, m := range *members {
 		m.Forward(p)
 	}

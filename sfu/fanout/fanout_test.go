@@ -22,6 +22,7 @@ type counter struct {
 	seqs  []uint16
 	keys  int
 	ticks atomic.Int32
+	paces atomic.Int32
 	block chan struct{} // nil: never blocks
 }
 
@@ -36,6 +37,9 @@ func (c *counter) Forward(p *Packet) {
 }
 
 func (c *counter) Tick(time.Time) { c.ticks.Add(1) }
+
+// Pace wants to be called three times.
+func (c *counter) Pace(time.Time) bool { return c.paces.Add(1) < 3 }
 
 func vp8Packet(seq uint16, key bool) []byte {
 	payload := []byte{0x10, 1, 2, 3}
@@ -81,7 +85,13 @@ func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
 		require.Equal(t, []uint16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, members[i].seqs)
 		require.Equal(t, 1, members[i].keys)
 	}
-	require.Eventually(t, func() bool { return members[0].ticks.Load() > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return members[0].ticks.Load() > 2 }, 5*time.Second, 10*time.Millisecond)
+	require.Zero(t, members[0].paces.Load())
+	require.True(t, workers[0].Do(func() { workers[0].Wake(members[0]) }))
+	require.Eventually(t, func() bool { return members[0].paces.Load() == 3 }, 5*time.Second, time.Millisecond)
+	ticks := members[0].ticks.Load()
+	require.Eventually(t, func() bool { return members[0].ticks.Load() > ticks+1 }, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, int32(3), members[0].paces.Load(), "paced until it said so")
 	feed.Detach(workers[0], members[0])
 	slot, _ := ring.Store(10, vp8Packet(10, false))
 	p.Post(feed, slot, time.Now())
@@ -152,4 +162,3 @@ func BenchmarkForward(b *testing.B) {
 type nullMember struct{}
 
 func (nullMember) Forward(*Packet) {}
-func (nullMember) Tick(time.Time)  {}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/transport/v4/packetio"
 )
 
@@ -19,6 +20,7 @@ const (
 type buffers struct {
 	count    atomic.Int32
 	exceeded func() // called once, when there are too many
+	feedback func(rtcp.Packet)
 }
 
 func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
@@ -32,9 +34,38 @@ func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteClo
 	buf.SetLimitSize(rtpBufferBytes)
 	if kind == packetio.RTCPBufferPacket {
 		buf.SetLimitSize(rtcpBufferBytes)
+		return reports{buf, b.feedback}
 	}
 	return buf
 }
+
+// reports is the receive buffer of the RTCP packets about one SSRC. Those that
+// speak of the whole connection are passed on instead of kept: a receiver names
+// any SSRC in them, also one that nobody reads reports of.
+type reports struct {
+	io.ReadWriteCloser
+	feedback func(rtcp.Packet)
+}
+
+func (r reports) Write(p []byte) (int, error) {
+	var pkt rtcp.Packet
+	switch {
+	case len(p) < rtcpHeader:
+	case p[1] == uint8(rtcp.TypeTransportSpecificFeedback) && p[0]&0x1F == rtcp.FormatTCC:
+		pkt = &rtcp.TransportLayerCC{}
+	case p[1] == uint8(rtcp.TypePayloadSpecificFeedback) && p[0]&0x1F == rtcp.FormatREMB:
+		pkt = &rtcp.ReceiverEstimatedMaximumBitrate{}
+	}
+	if pkt == nil {
+		return r.ReadWriteCloser.Write(p)
+	}
+	if pkt.Unmarshal(p) == nil {
+		r.feedback(pkt)
+	}
+	return len(p), nil
+}
+
+const rtcpHeader = 4 // bytes, RFC 3550 section 6.1
 
 // ended is a stream that takes no packets and gives none.
 type ended struct{}

@@ -69,15 +69,22 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 
 func registerExtensions(m *webrtc.MediaEngine) error {
 	recv := webrtc.RTPTransceiverDirectionRecvonly
-	for _, uri := range []string{sdp.SDESMidURI, sdp.TransportCCURI, sdp.AudioLevelURI} {
+	both := []webrtc.RTPTransceiverDirection{recv, webrtc.RTPTransceiverDirectionSendonly}
+	for _, e := range []struct {
+		uri        string
+		kind       webrtc.RTPCodecType
+		directions []webrtc.RTPTransceiverDirection
+	}{
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio, both[:1]},
+		{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio, both},
+		{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio, both[:1]},
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo, both[:1]},
+		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
+		{repairedRIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
+		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo, both},
+	} {
 		if err := m.RegisterHeaderExtension(
-			webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio, recv); err != nil {
-			return err
-		}
-	}
-	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, repairedRIDURI, sdp.TransportCCURI} {
-		if err := m.RegisterHeaderExtension(
-			webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo, recv); err != nil {
+			webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, e.directions...); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
@@ -25,6 +26,9 @@ type Events struct {
 	Sections func(audio, video uint32)
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
+	// Feedback is a report of the client's about the whole connection:
+	// transport-wide feedback or an estimate of the receiver's.
+	Feedback func(rtcp.Packet)
 	State    func(webrtc.PeerConnectionState)
 	// Failed reports a description or candidate of the client's that was refused.
 	// The transport goes on with what it had, unless it is stuck: then it can
@@ -38,6 +42,8 @@ const (
 	maxClientOps  = 256  // of them, those that a client's messages made
 	maxCandidates = 128  // remote candidates for one description; more are ignored
 	maxSections   = 1024 // media sections of a client's offer
+
+	gatherWithin = 5 * time.Second
 )
 
 // ErrBusy is returned when the operations queue of a transport is full.
@@ -63,8 +69,9 @@ type Transport struct {
 	once      sync.Once
 	wg        sync.WaitGroup
 
-	data  channels
-	local localCandidates
+	data     channels
+	local    localCandidates
+	gathered chan struct{} // has an entry when the gathering state has changed
 
 	// Owned by run.
 	offerID    uint32
@@ -82,9 +89,9 @@ type Transport struct {
 func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) {
 	t := &Transport{
 		ev: ev, log: log, offers: offers,
-		ops: make(chan func(), maxOps), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		ops: make(chan func(), maxOps), wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
 	}
-	bufs := &buffers{exceeded: func() { t.abuse("streams") }}
+	bufs := &buffers{exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback}
 	pc, err := a.newPeerConnection(bufs)
 	if err != nil {
 		return nil, err
@@ -93,6 +100,12 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 	t.data.init(t)
 	t.local.send = ev.Candidate
 	pc.OnICECandidate(t.local.found)
+	pc.OnICEGatheringStateChange(func(webrtc.ICEGatheringState) {
+		select {
+		case t.gathered <- struct{}{}:
+		default: // still unread from the change before
+		}
+	})
 	pc.OnTrack(ev.Track)
 	pc.OnConnectionStateChange(ev.State)
 	pc.OnDataChannel(t.data.offered)
@@ -199,6 +212,9 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 	}
 	if err := checkOffer(parsed); err != nil {
 		return err
+	}
+	if err := t.awaitGathered(); err != nil {
+		return err // it may restart ICE
 	}
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		return err
@@ -347,6 +363,11 @@ func (t *Transport) offer() error {
 		opts = &webrtc.OfferOptions{ICERestart: true}
 	}
 	t.wantOffer, t.restart = false, false
+	if opts != nil {
+		if err := t.awaitGathered(); err != nil {
+			return err
+		}
+	}
 	offer, err := t.pc.CreateOffer(opts)
 	if err != nil {
 		return err
@@ -359,6 +380,24 @@ func (t *Transport) offer() error {
 	t.offering = true
 	t.offerID++
 	t.ev.Offer(offer.SDP, t.offerID, t.mids())
+	return nil
+}
+
+// awaitGathered waits for a gathering of candidates that is under way, for the
+// ICE agent must not be restarted meanwhile. Only host candidates are gathered,
+// which takes milliseconds.
+func (t *Transport) awaitGathered() error {
+	limit := time.NewTimer(gatherWithin)
+	defer limit.Stop()
+	for t.pc.ICEGatheringState() == webrtc.ICEGatheringStateGathering {
+		select {
+		case <-t.gathered:
+		case <-t.done:
+			return ErrClosed
+		case <-limit.C:
+			return errors.New("gathering of candidates does not end")
+		}
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
@@ -182,14 +183,49 @@ func TestBuffersOfAPeerAreBounded(t *testing.T) {
 	exceeded := 0
 	b := &buffers{exceeded: func() { exceeded++ }}
 	for range maxStreams {
-		_, real := b.make(packetio.RTCPBufferPacket, 1).(*packetio.Buffer)
-		require.True(t, real)
+		r, ok := b.make(packetio.RTCPBufferPacket, 1).(reports)
+		require.True(t, ok)
+		require.IsType(t, &packetio.Buffer{}, r.ReadWriteCloser)
 	}
 	for range 3 {
 		_, err := b.make(packetio.RTPBufferPacket, 1).Read(nil)
 		require.ErrorIs(t, err, io.EOF)
 	}
 	require.Equal(t, 1, exceeded)
+}
+
+func TestReportsAboutTheConnectionAreNotKept(t *testing.T) {
+	var got []rtcp.Packet
+	b := &buffers{feedback: func(p rtcp.Packet) { got = append(got, p) }}
+	buf := b.make(packetio.RTCPBufferPacket, 1)
+	twcc := &rtcp.TransportLayerCC{
+		Header:     rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 5, Padding: true},
+		SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: 7, PacketStatusCount: 1,
+		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{Type: rtcp.TypeTCCRunLengthChunk, PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 1}},
+		RecvDeltas:   []*rtcp.RecvDelta{{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250}},
+	}
+	remb := &rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 512000, SSRCs: []uint32{2}}
+	pli := &rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: 2}
+	for _, p := range []rtcp.Packet{twcc, remb, pli} {
+		raw, err := p.Marshal()
+		require.NoError(t, err)
+		n, err := buf.Write(raw)
+		require.NoError(t, err)
+		require.Equal(t, len(raw), n)
+		cut := append([]byte(nil), raw[:len(raw)-2]...) // lies about its length
+		if p != rtcp.Packet(pli) {
+			_, err = buf.Write(cut)
+			require.NoError(t, err)
+		}
+	}
+	require.Len(t, got, 2)
+	require.Equal(t, uint16(7), got[0].(*rtcp.TransportLayerCC).BaseSequenceNumber)
+	require.Equal(t, float32(512000), got[1].(*rtcp.ReceiverEstimatedMaximumBitrate).Bitrate)
+	kept := make([]byte, 1500)
+	n, err := buf.Read(kept)
+	require.NoError(t, err)
+	require.Equal(t, uint8(rtcp.TypePayloadSpecificFeedback), kept[1])
+	require.Equal(t, 12, n)
 }
 
 func TestNodeIPs(t *testing.T) {

@@ -53,6 +53,9 @@ type Config struct {
 	WriteRTCP func([]rtcp.Packet) error
 	// Ended is called once, when the stream has ended.
 	Ended func()
+	// Onset, if set, is called when an audio stream begins to be loud. It must not
+	// block.
+	Onset func()
 	Log   *slog.Logger
 }
 
@@ -69,6 +72,9 @@ type Layer struct {
 	arrival atomic.Int64 // unix nanoseconds of the newest packet
 	packets atomic.Uint64
 	bytes   atomic.Uint64
+	newest  atomic.Uint32 // sequence number + 1<<16 of the newest packet; 0 before the first
+	meter   meter
+	voice   voice
 
 	keyMu   sync.Mutex
 	keyLast time.Time
@@ -140,16 +146,53 @@ func (l *Layer) packet(pkt []byte) {
 	}
 	l.packets.Add(1)
 	l.bytes.Add(uint64(h.PayloadEnd - h.PayloadStart))
-	if l.cfg.LevelID != 0 {
-		if level, _, ok := codec.AudioLevel(codec.HeaderExtension(pkt, l.cfg.LevelID)); ok {
-			l.levelMu.Lock()
-			l.level.add(level)
-			l.levelMu.Unlock()
-		}
-	}
+	l.meter.add(now, 0, l.temporal(pkt[h.PayloadStart:h.PayloadEnd]), h.PayloadEnd-h.PayloadStart, h.Marker)
 	if slot, ok := l.ring.Store(h.SequenceNumber, pkt); ok {
+		if last := l.newest.Load(); last == 0 || int16(h.SequenceNumber-uint16(last)) > 0 {
+			l.newest.Store(uint32(h.SequenceNumber) | 1<<16)
+		}
 		l.pool.Post(l.feed, slot, now)
 	}
+	if l.cfg.Onset != nil {
+		l.listen(pkt, h, now)
+	}
+}
+
+// listen follows the level of an audio packet. Where there is none, as from a
+// gateway, a packet that is more than comfort noise counts as speech.
+func (l *Layer) listen(pkt []byte, h codec.Header, now time.Time) {
+	level, _, ok := codec.AudioLevel(codec.HeaderExtension(pkt, l.cfg.LevelID))
+	switch {
+	case ok:
+		l.levelMu.Lock()
+		l.level.add(level)
+		l.levelMu.Unlock()
+	case h.PayloadEnd-h.PayloadStart > comfortNoise:
+		level = loudDBov
+	default:
+		level = quietDBov
+	}
+	if l.voice.add(level, now) {
+		l.cfg.Onset()
+	}
+}
+
+const comfortNoise = 10 // bytes of payload at most
+
+// temporal is the temporal layer that a payload belongs to.
+func (l *Layer) temporal(payload []byte) uint8 {
+	if l.cfg.Mime == codec.MimeVP8 {
+		if d, err := codec.ParseVP8(payload); err == nil && d.T {
+			return d.TID
+		}
+	}
+	return 0
+}
+
+// Newest is the sequence number of the newest packet; false before the first.
+func (l *Layer) Newest() (seq uint16, ok bool) {
+	n := l.newest.Load()
+	return uint16(n), n != 0
 }
 
 func (l *Layer) readReports() {

@@ -31,6 +31,7 @@ type bench struct {
 	reports chan []rtcp.Packet
 	asked   []time.Time
 	ended   int
+	onsets  int
 	pool    *fanout.Pool
 }
 
@@ -50,6 +51,7 @@ func newBench(mime string) *bench {
 		},
 		WriteRTCP: func([]rtcp.Packet) error { b.asked = append(b.asked, time.Now()); return nil },
 		Ended:     func() { b.ended++ },
+		Onset:     func() { b.onsets++ },
 		Log:       slog.New(slog.DiscardHandler),
 	}, b.pool)
 	return b
@@ -95,6 +97,7 @@ func TestLevelsAreCollectedBetweenTwoCalls(t *testing.T) {
 		b.packets <- []byte("not RTP")
 		synctest.Wait()
 		require.Equal(t, Loudness{Packets: 4, Loud: 2, DBov: 25}, b.layer.TakeLevel())
+		require.Equal(t, 1, b.onsets)
 		require.Equal(t, Loudness{DBov: 127}, b.layer.TakeLevel())
 		packets, bytes := b.layer.Counts()
 		require.Equal(t, uint64(4), packets)

@@ -4,6 +4,8 @@ package uptrack
 // as speech.
 const loudDBov = 40
 
+const quietDBov = 127
+
 // Loudness is what a stretch of audio packets said about its loudness.
 type Loudness struct {
 	Packets int

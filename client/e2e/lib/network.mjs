@@ -2,46 +2,21 @@
 // loadtest/netns.sh. The client host has no other way out, and its browsers trust only the
 // authorities they are given.
 import { execFile, spawnSync } from 'node:child_process';
-import { accessSync, constants, rmSync } from 'node:fs';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { chromiumPath, launchChromium } from './browsers.mjs';
+import { env, find, launchChromiumBy, mustBeAble } from './host.mjs';
 
 const run = promisify(execFile);
 const script = fileURLToPath(new URL('../../../loadtest/netns.sh', import.meta.url));
-// Tools of the administrator, which Debian keeps out of other people's PATH.
-const path = `${process.env.PATH}:/usr/sbin:/sbin`;
-const env = { ...process.env, PATH: path };
-const packages = { ip: 'iproute2', nft: 'nftables', certutil: 'libnss3-tools', curl: 'curl' };
-
-/** The file of a program, or undefined. */
-function find(program) {
-  return path.split(':').map((dir) => join(dir, program)).find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-function mustBeAble() {
-  if (process.getuid() !== 0) throw new Error('network namespaces need root');
-  const missing = Object.keys(packages).filter((program) => !find(program));
-  if (missing.length > 0) {
-    throw new Error(`missing: ${missing.join(', ')}; on Debian: apt-get install ${missing.map((name) => packages[name]).join(' ')}`);
-  }
-}
 
 export class Network {
   #name;
   #dir;
-  #profiles = 0;
   #atExit = () => {
     spawnSync(script, ['down', this.#name], { env });
     this.#clear();
@@ -49,7 +24,7 @@ export class Network {
 
   /** Makes the two hosts. Take them down again with down(). */
   static async up() {
-    mustBeAble();
+    mustBeAble(['ip', 'nft', 'certutil', 'curl']);
     const network = new Network();
     await network.#make();
     return network;
@@ -91,20 +66,7 @@ export class Network {
    * @param {string} [authority] certificate to trust, PEM; nothing is trusted without
    */
   async launchChromium(authority) {
-    this.#profiles += 1;
-    const home = join(this.#dir, `home-${this.#profiles}`);
-    const database = join(home, '.pki', 'nssdb');
-    await mkdir(database, { recursive: true });
-    await run('certutil', ['-N', '-d', `sql:${database}`, '--empty-password'], { env });
-    if (authority) {
-      const file = join(home, 'ca.crt');
-      await writeFile(file, authority);
-      await run('certutil', ['-A', '-d', `sql:${database}`, '-n', 'diemcau', '-t', 'C,,', '-i', file], { env });
-    }
-    const wrapper = join(home, 'chromium');
-    await writeFile(wrapper, `#!/bin/sh\nexec ${find('ip')} netns exec ${this.clientNamespace} "${chromiumPath}" "$@"\n`, { mode: 0o755 });
-    const { XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_CACHE_HOME, ...rest } = process.env;
-    return launchChromium([], { executablePath: wrapper, env: { ...rest, HOME: home } });
+    return launchChromiumBy([find('ip'), 'netns', 'exec', this.clientNamespace], this.#dir, { authority });
   }
 
   /**

@@ -1,6 +1,7 @@
 // Starts the built bin/diemcau in demo mode for one test file, here or on another host,
 // or uses the server named by DIEMCAU_URL, DIEMCAU_KEY and DIEMCAU_SECRET.
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { until } from './poll.mjs';
 import { accessToken } from './token.mjs';
 
-const binary = process.env.DIEMCAU_BIN ?? fileURLToPath(new URL('../../../bin/diemcau', import.meta.url));
+export const binary = process.env.DIEMCAU_BIN ?? fileURLToPath(new URL('../../../bin/diemcau', import.meta.url));
 const demoKey = 'devkey';
 const demoSecret = 'devsecret-devsecret-devsecret-devsecret';
 const keptLogLines = 4000;
@@ -38,8 +39,13 @@ async function freeUDPPort() {
   return port;
 }
 
+/** Ports that nobody listens on just now. */
+export async function freePorts() {
+  return { http: await freeTCPPort(), tcp: await freeTCPPort(), udp: await freeUDPPort() };
+}
+
 /** A server under test: its URL, its API key and, if it was started here, its process and log. */
-class Server {
+export class Server {
   #process;
   #dir;
   #log = [];
@@ -123,6 +129,27 @@ async function startDemo({ url, listen, tcp, udp, prefix = [], ready }) {
     dir,
     ready,
   );
+  return server;
+}
+
+/**
+ * Starts the server on every address of this host, without TLS: what hosts behind an impaired
+ * network reach. Its secret is made up for it.
+ * @param {Record<string, string>} [env] configuration beside that
+ * @param {{http: number, tcp: number, udp: number}} [ports]
+ * @returns {Promise<Server>}
+ */
+export async function startOpenServer(env = {}, ports = undefined) {
+  ports ??= await freePorts();
+  const server = new Server(`http://127.0.0.1:${ports.http}`, 'e2e', randomBytes(32).toString('hex'));
+  const dir = await mkdtemp(join(tmpdir(), 'diemcau-e2e-'));
+  await server.spawn([binary, 'serve', '--listen', `:${ports.http}`, '--data', dir], {
+    DIEMCAU_RTC__TCP_PORT: String(ports.tcp),
+    DIEMCAU_RTC__UDP_PORT: String(ports.udp),
+    DIEMCAU_RTC__USE_LOOPBACK: 'true',
+    DIEMCAU_KEYS__e2e: server.secret,
+    ...env,
+  }, dir, async () => (await fetch(`${server.url}/readyz`)).ok);
   return server;
 }
 

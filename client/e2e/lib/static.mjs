@@ -1,4 +1,4 @@
-// Serves the bare page and the stock livekit-client bundle on a loopback port.
+// Serves the bare page and the stock livekit-client bundle, on loopback unless told otherwise.
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -8,12 +8,13 @@ const root = new URL('../', import.meta.url);
 const files = {
   '/': ['bare/index.html', 'text/html; charset=utf-8'],
   '/bare.js': ['bare/bare.js', 'text/javascript; charset=utf-8'],
+  '/bench.js': ['bench/page.js', 'text/javascript; charset=utf-8'],
   '/portrait.js': ['bare/portrait.js', 'text/javascript; charset=utf-8'],
   '/livekit-client.js': ['node_modules/livekit-client/dist/livekit-client.umd.js', 'text/javascript; charset=utf-8'],
 };
 
 /** @returns {Promise<{url: string, stop: () => Promise<void>}>} */
-export async function serveBarePage() {
+export async function serveBarePage(host = '127.0.0.1') {
   const server = createServer(async (request, response) => {
     const found = files[new URL(request.url, 'http://localhost').pathname];
     if (!found) {
@@ -23,10 +24,10 @@ export async function serveBarePage() {
     const body = await readFile(fileURLToPath(new URL(found[0], root)));
     response.writeHead(200, { 'content-type': found[1] }).end(body);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${server.address().port}/`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${server.address().port}/`,
     stop: async () => {
       server.closeAllConnections();
       server.close();

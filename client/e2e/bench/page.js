@@ -1,0 +1,144 @@
+// What the bench asks of the bare page beside window.bare: window.bench.<name>(...).
+// Times are ms since 1970, so that they compare with those of the lab.
+(() => {
+  const wall = (now) => performance.timeOrigin + now;
+  const shown = []; // [at, width, presented frames so far] of every frame of the camera
+  const samples = [];
+  let element = 0;
+
+  function watch(video) {
+    Object.assign(video.style, { width: '1280px', height: '720px' });
+    element += 1;
+    const mine = element;
+    const next = (now, frame) => {
+      shown.push([wall(frame.presentationTime), frame.width, frame.presentedFrames, mine]);
+      video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
+  }
+
+  const media = document.getElementById('media');
+  document.querySelector('h1').remove();
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      for (const node of change.addedNodes) if (node.tagName === 'VIDEO') watch(node);
+    }
+  }).observe(media, { childList: true });
+
+  function receiver(identity, source) {
+    return window.room.getParticipantByIdentity(identity)?.getTrackPublication(source)?.track?.receiver;
+  }
+
+  async function inbound(identity, source) {
+    const stats = await receiver(identity, source)?.getStats();
+    return [...stats?.values() ?? []].find((entry) => entry.type === 'inbound-rtp');
+  }
+
+  async function sample(identity) {
+    const [video, audio] = await Promise.all([inbound(identity, 'camera'), inbound(identity, 'microphone')]);
+    samples.push({
+      at: wall(performance.now()),
+      frames: video?.framesDecoded,
+      width: video?.frameWidth,
+      freezes: video?.freezeCount,
+      frozen: video?.totalFreezesDuration,
+      bytes: (video?.bytesReceived ?? 0) + (audio?.bytesReceived ?? 0),
+      lost: video?.packetsLost,
+      nacks: video?.nackCount,
+      plis: video?.pliCount,
+      keyFrames: video?.keyFramesDecoded,
+      concealed: audio?.concealedSamples,
+      silent: audio?.silentConcealedSamples,
+      heard: audio?.totalSamplesReceived,
+      energy: audio?.totalAudioEnergy,
+    });
+  }
+
+  // A voice as a codec sees it: a buzz with a wandering pitch through three formants, in
+  // syllables of different length, never silent enough for DTX.
+  function voice() {
+    const audio = new AudioContext({ sampleRate: 48_000 });
+    const out = audio.createMediaStreamDestination();
+    const buzz = audio.createOscillator();
+    buzz.type = 'sawtooth';
+    buzz.frequency.value = 130;
+    const syllables = audio.createGain();
+    syllables.gain.value = 0.5;
+    for (const [hertz, depth, target] of [
+      [0.37, 25, buzz.frequency], [2.9, 8, buzz.frequency], [3.1, 0.2, syllables.gain], [4.7, 0.15, syllables.gain],
+    ]) {
+      const wave = audio.createOscillator();
+      wave.frequency.value = hertz;
+      const gain = audio.createGain();
+      gain.gain.value = depth;
+      wave.connect(gain).connect(target);
+      wave.start();
+    }
+    for (const [frequency, q] of [[600, 6], [1400, 10], [2600, 12]]) {
+      const formant = audio.createBiquadFilter();
+      Object.assign(formant, { type: 'bandpass' });
+      formant.frequency.value = frequency;
+      formant.Q.value = q;
+      buzz.connect(formant).connect(syllables);
+    }
+    syllables.connect(out);
+    buzz.start();
+    return out.stream.getAudioTracks()[0];
+  }
+
+  window.bench = {
+    /** Publishes the voice as a microphone, with the client's own defaults (DTX, RED). */
+    publishVoice: async () => (await window.room.localParticipant.publishTrack(voice(), { source: 'microphone' })).trackSid,
+
+    /** Reads the statistics of what identity publishes, again and again. */
+    watch(identity, every) {
+      let busy = false;
+      setInterval(async () => {
+        if (busy) return;
+        busy = true;
+        try {
+          await sample(identity);
+        } finally {
+          busy = false;
+        }
+      }, every);
+    },
+
+    /** All samples, and all frames as [at, width, presented frames so far, number of the element]. */
+    seen: () => ({ samples, shown }),
+
+    lastShown: () => shown.at(-1),
+
+    /** How the media of identity comes here, as ICE selected it. */
+    async route(identity) {
+      const stats = await receiver(identity, 'camera')?.getStats();
+      for (const transport of stats?.values() ?? []) {
+        if (transport.type !== 'transport') continue;
+        const pair = stats.get(transport.selectedCandidatePairId);
+        const [local, remote] = [stats.get(pair?.localCandidateId), stats.get(pair?.remoteCandidateId)];
+        return {
+          protocol: remote?.protocol, address: remote?.address, port: remote?.port,
+          type: local?.candidateType, relay: local?.relayProtocol,
+        };
+      }
+      return null;
+    },
+
+    /** What this page has sent: {at, layers: {rid: {bytes, width, fps}}, audio: bytes}. */
+    async sent() {
+      const of = async (source) => {
+        const sender = window.room.localParticipant.getTrackPublication(source)?.track?.sender;
+        const stats = await sender?.getStats();
+        return [...stats?.values() ?? []].filter((entry) => entry.type === 'outbound-rtp');
+      };
+      const [video, audio] = [await of('camera'), await of('microphone')];
+      return {
+        at: wall(performance.now()),
+        layers: Object.fromEntries(video.map((e) => [e.rid ?? '', {
+          bytes: e.bytesSent, width: e.frameWidth, fps: e.framesPerSecond, limited: e.qualityLimitationReason,
+        }])),
+        audio: audio.reduce((sum, e) => sum + e.bytesSent, 0),
+      };
+    },
+  };
+})();

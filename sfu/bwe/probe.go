@@ -1,0 +1,191 @@
+package bwe
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	probePackets = 5
+	// probeQueue is the queue, in µs, a probe adds if the path delivers Target.
+	probeQueue    = 40 * ms
+	probeShortest = 40 * ms
+	probeLongest  = 120 * ms
+
+	// covered and aim relate to the wish: Target covers it, a probe goes for it.
+	covered = 1.02
+	aim     = 1.15
+
+	// headroom is what of a measured rate is given out.
+	headroom = 0.97
+	doubtful = 0.92
+)
+
+// backoff is the wait after so many failures in a row.
+var backoff = [...]int64{1_500 * ms, 3_000 * ms, 3_600 * ms}
+
+// A Probe is a short time of sending faster than before, to learn whether the
+// path carries it. The caller sends Bytes bytes at Rate: media counts, padding
+// or retransmissions are the rest. All packets sent meanwhile are marked with
+// ID, and there must be at least MinPackets.
+type Probe struct {
+	ID         int
+	Rate       int64 // bits per second
+	Bytes      int
+	Duration   time.Duration
+	MinPackets int
+}
+
+// prober plans probes and judges them. Times are µs.
+type prober struct {
+	id     int // of the newest probe
+	active bool
+	rate   int64
+	begin  int64
+	end    int64
+	next   int64 // no probe before
+	fails  int   // in a row
+	streak int   // successes in a row
+	fast   bool  // the last one succeeded, or none failed yet
+
+	probes, failures int // ever, for Stats
+
+	sent, got, lost     int
+	sentBytes           int64
+	gotBytes, lostBytes int64
+	firstSize, lastSize int64 // of the first and the last received
+	firstSent, lastSent int64
+	firstGot, lastGot   int64
+	firstSeq, lastSeq   int64
+	sumX, sumY          float64 // sent and delay from the first on, for the trend
+	sumXX, sumXY        float64
+
+	// Since the least delayed packet so far the path was never idle.
+	idleDelay, busySince int64
+	busyBytes            int64
+	busy                 int
+}
+
+func (p *prober) start(rate, target, now int64) Probe {
+	span := probeLongest
+	if rate > target {
+		span = int(float64(probeQueue) / (float64(rate)/float64(target) - 1))
+	}
+	span = max(min(span, probeLongest), probeShortest)
+	*p = prober{id: p.id%math.MaxInt32 + 1, active: true, rate: rate, begin: now, end: now + int64(span),
+		next: p.next, fails: p.fails, streak: p.streak, fast: p.fast, probes: p.probes + 1, failures: p.failures}
+	bytes := rate * int64(span) / 8_000_000
+	return Probe{ID: p.id, Rate: rate, Bytes: int(bytes), Duration: time.Duration(span) * time.Microsecond, MinPackets: probePackets}
+}
+
+func (p *prober) noteSent(size int) {
+	p.sent++
+	p.sentBytes += int64(size)
+}
+
+func (p *prober) noteGot(pk *packet, arrival int64) {
+	size := int64(pk.size)
+	p.got++
+	p.gotBytes += size
+	delay := arrival - pk.sent
+	p.busyBytes += size
+	p.busy++
+	if p.got == 1 || delay <= p.idleDelay+ms {
+		p.idleDelay, p.busySince, p.busyBytes, p.busy = delay, arrival, 0, 0
+	}
+	if p.got == 1 {
+		p.firstSent, p.firstGot, p.firstSeq, p.firstSize = pk.sent, arrival, pk.seq, size
+	}
+	if pk.seq >= p.lastSeq {
+		p.lastSent, p.lastGot, p.lastSeq, p.lastSize = pk.sent, max(arrival, p.lastGot), pk.seq, size
+	}
+	x := float64(pk.sent - p.firstSent)
+	y := float64(arrival-p.firstGot) - x
+	p.sumX += x
+	p.sumY += y
+	p.sumXX += x * x
+	p.sumXY += x * y
+}
+
+func (p *prober) noteLost(size int32) {
+	p.lost++
+	p.lostBytes += int64(size)
+}
+
+// done tells that all is known of the probe that will be.
+func (p *prober) done(now, rtt int64) bool {
+	return p.active && now >= p.end && (p.sent > 0 && p.got+p.lost >= p.sent || now > p.end+rtt+400*ms)
+}
+
+// trend is the growth of the delay per time.
+func (p *prober) trend() float64 {
+	n := float64(p.got)
+	if v := n*p.sumXX - p.sumX*p.sumX; v > 0 {
+		return (n*p.sumXY - p.sumX*p.sumY) / v
+	}
+	return 0
+}
+
+// result is the rate the path is known to carry, and whether that is its limit
+// rather than what was sent. Loss up to what always occurs is no limit.
+func (p *prober) result(floor, jitter float64) (rate int64, limit, ok bool) {
+	if p.got < 3 || p.got+p.lost < p.sent || p.lastSent-p.firstSent < 10*ms || p.lastGot <= p.firstGot {
+		return 0, false, false
+	}
+	n := float64(p.got + p.lost)
+	bytes := p.gotBytes
+	lossy := float64(p.lost) > n*floor+2.5*math.Sqrt(n*floor*(1-floor))+1
+	if !lossy {
+		bytes += p.lostBytes
+	}
+	sent := (p.gotBytes + p.lostBytes - p.lastSize) * 8_000_000 / (p.lastSent - p.firstSent)
+	got := (bytes - p.firstSize) * 8_000_000 / (p.lastGot - p.firstGot)
+	if jitter < 5*ms && p.busy >= 4 && p.lastGot-p.busySince > (p.lastGot-p.firstGot)/2 {
+		got = max(got, p.busyBytes*8_000_000/(p.lastGot-p.busySince)) // the exact measure of a full path
+	}
+	limit = lossy || float64(got) < 0.9*float64(sent) && p.trend() > 0.06
+	switch {
+	case limit, jitter < 5*ms:
+		rate = min(sent, got)
+	default: // the jitter is more than the difference
+		rate = sent
+	}
+	return min(rate, p.rate), limit, true
+}
+
+// claim is what of the resulting rate may be relied upon: less if the probe
+// was too short, or the path too uneven, to tell a few percent.
+func (p *prober) claim(rate int64, limit bool, jitter float64) int64 {
+	share := headroom
+	switch {
+	case !limit && (p.end-p.begin < 80*ms || jitter >= 5*ms):
+		share = doubtful
+	case jitter > 2*ms:
+		share = headroom - 0.01
+	}
+	return int64(share * float64(rate))
+}
+
+// failed and succeeded plan the next one.
+func (p *prober) failed(now int64) {
+	p.failures++
+	p.next = now + backoff[min(p.fails, len(backoff)-1)]
+	p.fails++
+	p.streak = 0
+	p.active, p.fast = false, false
+}
+
+func (p *prober) succeeded(now int64, fast bool) {
+	p.next = now
+	p.streak++
+	if p.streak > 1 { // one alone may be followed by the next failure
+		p.fails = 0
+	}
+	p.active, p.fast = false, fast
+}
+
+// unknown is for a probe of which too little was reported.
+func (p *prober) unknown(now int64) {
+	p.next = now + 500*ms
+	p.active = false
+}

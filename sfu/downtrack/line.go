@@ -1,0 +1,197 @@
+package downtrack
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"golang.org/x/time/rate"
+
+	"diemcau/sfu/bwe"
+	"diemcau/sfu/fanout"
+)
+
+// Bounds of the estimate of a subscriber's bandwidth, in bits per second.
+const (
+	minEstimate   = 100_000
+	startEstimate = 1_200_000
+	maxEstimate   = 100_000_000
+)
+
+const (
+	feedbackPerSecond = 500 // RTCP packets of a subscriber that are acted on
+	allocateEvery     = 2   // ticks
+	trackTickEvery    = 4   // ticks
+	logEvery          = 20  // ticks
+)
+
+// LineConfig describes the way to a subscriber.
+type LineConfig struct {
+	// WriteRTCP sends reports to the subscriber.
+	WriteRTCP func([]rtcp.Packet) error
+	// Starved is told that a track is paused for want of bandwidth, or no longer.
+	// It runs on the worker's goroutine and must not block; what it does not take
+	// (false) it is told again.
+	Starved func(trackID string, paused bool) bool
+	Log     *slog.Logger
+}
+
+// Line is the way to one subscriber. All streams of the subscriber share it: it
+// numbers their packets for the estimate of the bandwidth, paces video, and
+// shares the bandwidth out. Everything but its counters is owned by its worker.
+type Line struct {
+	cfg     LineConfig
+	worker  *fanout.Worker
+	limiter *rate.Limiter
+	est     *bwe.Estimator
+
+	// Read by anyone.
+	target atomic.Int64 // bits per second
+	queued atomic.Int32 // packets in the pacer
+	loss   atomic.Uint32
+
+	tracks   []*DownTrack
+	ticks    int
+	twcc     uint16 // next transport-wide sequence number
+	estimate bool   // the subscriber reports, so that the estimate means something
+	behind   bool   // congested at the last look
+	audioNow int64  // bytes of audio sent since the last allocation
+	repairs  int64  // bytes sent again, likewise
+	lastLook time.Time
+	audio    float64 // bits per second, smoothed
+	repair   float64
+
+	pacer pacer
+	ext   [2]byte
+
+	streams []bwe.Stream
+	shares  []*DownTrack
+	options [][]option
+	chosen  []int
+}
+
+// NewLine makes the way to a subscriber, whose streams belong to worker.
+func NewLine(cfg LineConfig, worker *fanout.Worker) *Line {
+	now := time.Now()
+	l := &Line{
+		cfg: cfg, worker: worker, limiter: rate.NewLimiter(feedbackPerSecond, feedbackPerSecond),
+		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate}, now),
+		lastLook: now,
+	}
+	l.target.Store(startEstimate)
+	worker.Do(func() { worker.Add(l) })
+	return l
+}
+
+// Worker is the one that owns the line and its streams.
+func (l *Line) Worker() *fanout.Worker { return l.worker }
+
+// Close ends the line without waiting; its streams are to be closed before.
+func (l *Line) Close() {
+	l.worker.Do(func() { l.worker.Remove(l) })
+}
+
+// Target is the estimated bandwidth of the line in bits per second; false if the
+// subscriber does not report.
+func (l *Line) Target() (bps int64, known bool) {
+	bps = l.target.Load()
+	return bps, bps != 0
+}
+
+// Feedback takes an RTCP packet of the subscriber's that concerns the line as a
+// whole: transport-wide feedback or a receiver's estimate. Beyond 500 a second
+// they are ignored.
+func (l *Line) Feedback(p rtcp.Packet, now time.Time) {
+	switch p := p.(type) {
+	case *rtcp.TransportLayerCC:
+		l.act(now, func() {
+			l.estimate = true
+			l.est.Feedback(p, now)
+			l.look(now)
+		})
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		l.act(now, func() {
+			l.estimate = true
+			l.est.REMB(int64(p.Bitrate), now)
+		})
+	}
+}
+
+// act has the worker do what a subscriber's RTCP asks, within its rate.
+func (l *Line) act(now time.Time, fn func()) {
+	if l.limiter.AllowN(now, 1) {
+		l.worker.Do(fn)
+	}
+}
+
+// Tick implements fanout.Line.
+func (l *Line) Tick(now time.Time) {
+	l.ticks++
+	l.est.Tick(now)
+	l.look(now)
+	if l.ticks%allocateEvery == 0 {
+		l.allocate(now)
+	}
+	if l.estimate && l.pacer.probe.ID == 0 {
+		if p, ok := l.est.NextProbe(now); ok && l.canProbe() {
+			l.pacer.begin(p, now)
+			l.worker.Wake(l)
+		}
+	}
+	for i, d := range l.tracks {
+		if (l.ticks+i)%trackTickEvery == 0 {
+			d.tick(now)
+		}
+	}
+	if l.estimate && l.ticks%logEvery == 0 && l.cfg.Log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log()
+	}
+}
+
+// log tells how the line is, for who looks into a complaint.
+func (l *Line) log() {
+	st := l.est.Stats()
+	layers := make([]int, 0, len(l.tracks))
+	for _, d := range l.tracks {
+		if d.video {
+			layers = append(layers, d.current)
+		}
+	}
+	l.cfg.Log.Debug("line", "target", st.Target, "acked", st.Acked, "loss", st.Loss, "queue", st.QueueDelay,
+		"rtt", st.RTT, "state", st.State, "behind", l.behind, "paced", l.pacer.len(), "layers", layers)
+}
+
+// look acts at once when the path becomes congested, or is free again.
+func (l *Line) look(now time.Time) {
+	behind := l.estimate && l.est.Congested(now)
+	if behind == l.behind {
+		return
+	}
+	l.behind = behind
+	if behind {
+		l.pacer.end()
+	}
+	l.allocate(now)
+	if l.pacer.len() > 0 {
+		l.worker.Wake(l)
+	}
+}
+
+func (l *Line) add(d *DownTrack) { l.tracks = append(l.tracks, d) }
+
+func (l *Line) remove(d *DownTrack) {
+	l.tracks = slices.DeleteFunc(l.tracks, func(o *DownTrack) bool { return o == d })
+	l.pacer.forget(d)
+}
+
+// sent counts a packet that left, and returns the transport-wide sequence number
+// it is to bear. size is that of the payload.
+func (l *Line) number(size int, now time.Time) uint16 {
+	seq := l.twcc
+	l.twcc++
+	l.est.Sent(seq, size+wireOverhead, l.pacer.count(size+wireOverhead), now)
+	return seq
+}

@@ -1,0 +1,131 @@
+package downtrack
+
+import (
+	"time"
+
+	"diemcau/sfu/bwe"
+	"diemcau/sfu/uptrack"
+)
+
+// option is one way to send a stream.
+type option struct {
+	layer, temporal int
+}
+
+// Wish is what a subscriber wants of a stream.
+type Wish struct {
+	Layer     int     // None: paused
+	FrameRate float64 // at most so many frames a second; 0: all
+	Priority  int     // among the subscriber's streams, higher first
+}
+
+// allTemporal is more than any temporal layer.
+const allTemporal = uptrack.MaxTemporal - 1
+
+// allocate shares the estimated bandwidth out: audio first, whatever it costs,
+// then video by priority.
+func (l *Line) allocate(now time.Time) {
+	took := now.Sub(l.lastLook).Seconds()
+	if took >= 0.05 {
+		smooth := min(took, 0.5) / 0.5
+		l.audio += (float64(8*l.audioNow)/took - l.audio) * smooth
+		l.repair += (float64(8*l.repairs)/took - l.repair) * smooth
+		l.audioNow, l.repairs, l.lastLook = 0, 0, now
+	}
+	l.streams, l.shares, l.options = l.streams[:0], l.shares[:0], l.options[:0]
+	for _, d := range l.tracks {
+		if !d.video || !d.out.ready || !d.started || d.wish.Layer == None {
+			d.starve(false)
+			continue
+		}
+		options, costs, current := d.offers(now)
+		l.streams = append(l.streams, bwe.Stream{Priority: d.wish.Priority, Costs: costs, Current: current})
+		l.shares, l.options = append(l.shares, d), append(l.options, options)
+	}
+	l.est.SetWish(int64(float64(bwe.Total(l.streams))*bwe.Raise + l.audio + l.repair))
+	if !l.estimate {
+		for _, d := range l.shares {
+			d.allow(option{MaxLayers - 1, allTemporal}, now)
+		}
+		l.target.Store(0)
+		return
+	}
+	target := l.est.Target()
+	l.target.Store(target)
+	if len(l.chosen) < len(l.streams) {
+		l.chosen = make([]int, 2*len(l.streams))
+	}
+	chosen := l.chosen[:len(l.streams)]
+	bwe.Allocate(target-int64(l.audio+l.repair), l.streams, chosen)
+	for i, d := range l.shares {
+		switch {
+		case len(l.options[i]) == 0: // nothing is known of its cost
+			d.allow(option{MaxLayers - 1, allTemporal}, now)
+		case chosen[i] < 0:
+			d.allow(option{None, 0}, now)
+		default:
+			d.allow(l.options[i][chosen[i]], now)
+		}
+	}
+}
+
+// offers lists the ways to send the stream, the cheapest first, with what they
+// cost, and which of them is in use (-1: none).
+func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, current int) {
+	current = -1
+	for i := 0; i <= d.wish.Layer; i++ {
+		l := d.layers[i]
+		if l == nil || !l.Live(now) {
+			continue
+		}
+		top := d.temporalFor(l)
+		least := top
+		if len(options) == 0 {
+			least = 0 // of the lowest layer, fewer frames are better than none
+		}
+		for t := least; t <= top; t++ {
+			cost := l.Rate(0, t)
+			if cost == 0 || t > least && len(costs) > 0 && cost <= costs[len(costs)-1] {
+				continue // no such temporal layer
+			}
+			options, costs = append(options, option{i, t}), append(costs, cost)
+			if i == d.current && d.temporal >= t {
+				current = len(options) - 1
+			}
+		}
+	}
+	return options, costs, current
+}
+
+// temporalFor is the lowest temporal layer of l that has the frames wanted.
+func (d *DownTrack) temporalFor(l *uptrack.Layer) int {
+	if d.wish.FrameRate > 0 {
+		for t := range allTemporal {
+			if l.FrameRate(0, t) >= d.wish.FrameRate*0.9 {
+				return t
+			}
+		}
+	}
+	return allTemporal
+}
+
+// allow sets what the bandwidth allows.
+func (d *DownTrack) allow(o option, now time.Time) {
+	if o.layer == None {
+		d.starve(true)
+	} else {
+		d.starve(false)
+	}
+	if d.allowed == o {
+		return
+	}
+	d.allowed = o
+	d.choose(now)
+}
+
+// starve notes that the stream is paused for want of bandwidth, or not.
+func (d *DownTrack) starve(paused bool) {
+	if d.starved != paused && d.line.cfg.Starved != nil && d.line.cfg.Starved(d.ID(), paused) {
+		d.starved = paused
+	}
+}

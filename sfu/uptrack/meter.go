@@ -1,0 +1,90 @@
+package uptrack
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// MaxSpatial and MaxTemporal bound the layers of one received stream: spatial
+// ones by scalable coding, temporal ones by any.
+const (
+	MaxSpatial  = 4
+	MaxTemporal = 4
+)
+
+const (
+	meterSlot  = 250 * time.Millisecond
+	meterSlots = 4  // slots that the rate is taken over
+	overhead   = 64 // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
+)
+
+// meter measures what a stream costs, layer by layer. add is called by the
+// stream's reader alone, the results are read by anyone.
+type meter struct {
+	slots  [meterSlots][MaxSpatial][MaxTemporal]count
+	filled int // slots in use
+	at     int // the slot being filled
+	begun  time.Time
+
+	bits   [MaxSpatial][MaxTemporal]atomic.Int64 // per second
+	frames [MaxSpatial][MaxTemporal]atomic.Int64 // per 1000 seconds
+}
+
+type count struct{ bytes, frames int64 }
+
+func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEnd bool) {
+	if m.begun.IsZero() {
+		m.begun, m.filled = now, 1
+	}
+	for n := 0; now.Sub(m.begun) >= meterSlot; n++ {
+		if n == meterSlots { // long silence
+			m.begun = now
+			break
+		}
+		m.next()
+	}
+	c := &m.slots[m.at][min(spatial, MaxSpatial-1)][min(temporal, MaxTemporal-1)]
+	c.bytes += int64(payload + overhead)
+	if frameEnd {
+		c.frames++
+	}
+}
+
+// next closes a slot and publishes the rates over the last ones.
+func (m *meter) next() {
+	m.begun = m.begun.Add(meterSlot)
+	took := int64(m.filled) * int64(meterSlot/time.Millisecond)
+	for s := range MaxSpatial {
+		for t := range MaxTemporal {
+			var sum count
+			for i := range m.slots {
+				sum.bytes += m.slots[i][s][t].bytes
+				sum.frames += m.slots[i][s][t].frames
+			}
+			m.bits[s][t].Store(sum.bytes * 8 * 1000 / took)
+			m.frames[s][t].Store(sum.frames * 1000 * 1000 / took)
+		}
+	}
+	m.at = (m.at + 1) % meterSlots
+	m.filled = min(m.filled+1, meterSlots)
+	m.slots[m.at] = [MaxSpatial][MaxTemporal]count{}
+}
+
+// Rate is what the layer's temporal layers up to temporal cost on the wire, in
+// bits per second over the last second: of a stream without scalable coding all
+// of it, else of that spatial layer alone.
+func (l *Layer) Rate(spatial, temporal int) (sum int64) {
+	for t := range min(temporal+1, MaxTemporal) {
+		sum += l.meter.bits[spatial][t].Load()
+	}
+	return sum
+}
+
+// FrameRate is how many frames a second the temporal layers up to temporal have.
+func (l *Layer) FrameRate(spatial, temporal int) float64 {
+	var sum int64
+	for t := range min(temporal+1, MaxTemporal) {
+		sum += l.meter.frames[spatial][t].Load()
+	}
+	return float64(sum) / 1000
+}
