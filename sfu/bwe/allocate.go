@@ -5,10 +5,13 @@ import (
 	"slices"
 )
 
-// Raise is how much more than the cost of an option must be free before a
-// stream is raised to it: what was measured of a layer a second ago may be more
-// now.
-const Raise = 1.05
+// What was measured of a layer a second ago may be more now: so much more than
+// its cost must be free before a stream is raised to an option. And so much less
+// suffices to keep one: the estimate says soon enough if it does not fit.
+const (
+	Raise = 1.10
+	Keep  = 0.95
+)
 
 // Stream is a video stream that wants a share of a subscriber's bandwidth.
 type Stream struct {
@@ -20,8 +23,7 @@ type Stream struct {
 // Allocate spends budget, in bits per second, on streams and sets chosen[i] to
 // the option of stream i, -1 to pause it. First each stream gets its lowest
 // option, in order of priority; with what is left they are raised, the one of
-// highest priority as far as it goes, then the next. An option in use is kept if
-// it just fits; one that would be new must leave a reserve (Raise).
+// highest priority as far as it goes, then the next. See Raise and Keep.
 //
 // chosen must be as long as streams. It reports whether every stream got its
 // highest option.
@@ -34,11 +36,13 @@ func Allocate(budget int64, streams []Stream, chosen []int) (all bool) {
 		return cmp.Compare(streams[b].Priority, streams[a].Priority)
 	})
 	fits := func(s *Stream, option int, spent int64) bool {
-		extra := s.Costs[option] - spent
+		factor := 1.0
 		if option > s.Current {
-			extra = int64(float64(s.Costs[option])*Raise) - spent
+			factor = Raise
+		} else if option == s.Current {
+			factor = Keep
 		}
-		return extra <= budget
+		return int64(float64(s.Costs[option])*factor)-spent <= budget
 	}
 	for _, i := range order {
 		if s := &streams[i]; len(s.Costs) > 0 && fits(s, 0, 0) {

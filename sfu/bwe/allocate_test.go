@@ -21,8 +21,8 @@ func TestAllocate(t *testing.T) {
 		"the important one first":      {700, []Stream{{Costs: camera, Current: -1}, {Priority: 1, Costs: camera, Current: -1}}, []int{0, 1}, false},
 		"pausing the least important":  {200, []Stream{{Priority: 2, Costs: camera, Current: -1}, {Priority: 3, Costs: camera, Current: -1}}, []int{-1, 0}, false},
 		"nothing fits":                 {100, []Stream{{Costs: camera, Current: 2}}, []int{-1}, false},
-		"a new option needs a reserve": {1710, []Stream{{Costs: camera, Current: 1}}, []int{1}, false},
-		"one in use does not":          {1710, []Stream{{Costs: camera, Current: 2}}, []int{2}, true},
+		"a new option needs a reserve": {1800, []Stream{{Costs: camera, Current: 1}}, []int{1}, false},
+		"one in use does not":          {1650, []Stream{{Costs: camera, Current: 2}}, []int{2}, true},
 		"a layer nobody sends":         {1000, []Stream{{Current: -1}, {Costs: []int64{300}, Current: -1}}, []int{-1, 0}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,13 @@ func TestAllocateNeverSpendsMoreThanThereIs(t *testing.T) {
 				spent += streams[i].Costs[o]
 			}
 		}
-		require.LessOrEqual(t, spent, budget)
+		kept := int64(0) // by the one option that may cost a little more than there is
+		for i, o := range chosen {
+			if o >= 0 && o == streams[i].Current {
+				kept += streams[i].Costs[o]
+			}
+		}
+		require.LessOrEqual(t, spent, budget+kept/19+1)
 		for i, o := range chosen {
 			for j, p := range chosen {
 				if o < 0 && p >= 0 && len(streams[i].Costs) > 0 && streams[i].Priority > streams[j].Priority {

@@ -82,12 +82,9 @@ func vp9Frame(payload []byte) (start, key bool) {
 	return first&0x08 != 0 && sid == 0, first&0x40 == 0
 }
 
-// av1Frame reads the AV1 aggregation header (RTP payload format for AV1,
-// section 4.4): start if the first OBU is not a continuation (Z is 0), key if
-// the packet is the first of a coded video sequence (N).
+// av1Frame tells whether the first OBU of a payload is not a continuation
+// (start) and whether the packet is the first of a coded video sequence (key).
 func av1Frame(payload []byte) (start, key bool) {
-	if len(payload) < 2 {
-		return false, false
-	}
-	return payload[0]&0x80 == 0, payload[0]&0x08 != 0
+	h, err := ParseAV1(payload)
+	return err == nil && !h.Continues, err == nil && h.NewSequence
 }

@@ -79,6 +79,7 @@ func (d *DownTrack) finish() {
 
 // cut stops what is forwarded at once; the stream goes on with a key frame.
 func (d *DownTrack) cut() {
+	d.cfg.Log.Debug("video cut", "track", d.ID(), "layer", d.current, "target", d.target)
 	d.current = None
 	d.held = held{}
 	if d.target != None && d.layers[d.target] != nil {
@@ -189,10 +190,14 @@ func (d *DownTrack) Forward(p *fanout.Packet) {
 		return
 	}
 	i := d.layerOf(p.Feed)
-	if i == None || d.video && !d.line.pass(d, i, p) {
+	if i == None {
 		return
 	}
-	d.take(i, p)
+	// What comes of a layer before its key frame does not leave, and need not wait.
+	idle := i != d.current && d.paced == 0 && !d.held.on && !(p.KeyFrame && p.Start)
+	if idle || !d.video || d.line.pass(d, i, p) {
+		d.take(i, p)
+	}
 }
 
 // forwardAgain is Forward for a packet whose time to leave has come.

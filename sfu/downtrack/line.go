@@ -58,8 +58,9 @@ type Line struct {
 	twcc     uint16 // next transport-wide sequence number
 	estimate bool   // the subscriber reports, so that the estimate means something
 	behind   bool   // congested at the last look
-	audioNow int64  // bytes of audio sent since the last allocation
-	repairs  int64  // bytes sent again, likewise
+	behindAt time.Time
+	audioNow int64 // bytes of audio sent since the last allocation
+	repairs  int64 // bytes sent again, likewise
 	lastLook time.Time
 	audio    float64 // bits per second, smoothed
 	repair   float64
@@ -167,6 +168,9 @@ func (l *Line) log() {
 // look acts at once when the path becomes congested, or is free again.
 func (l *Line) look(now time.Time) {
 	behind := l.estimate && l.est.Congested(now)
+	if behind {
+		l.behindAt = now
+	}
 	if behind == l.behind {
 		return
 	}

@@ -14,8 +14,10 @@ import (
 
 const (
 	maxPaced     = 1024 // packets waiting per line
-	maxWait      = 500 * time.Millisecond
-	paceFactor   = 2.5  // video leaves at so many times the estimate
+	maxWait      = time.Second
+	paceFactor   = 2.5 // video leaves at so many times the estimate,
+	paceTight    = 1.1 // or so many shortly after the path was congested
+	tightFor     = 3 * time.Second
 	paceBurst    = 0.01 // seconds of that rate may leave at once
 	wireOverhead = 64   // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 	probeLate    = 4    // a probe that lasts so many times its duration is given up
@@ -74,6 +76,7 @@ func (p *pacer) forget(d *DownTrack) {
 			p.push(w)
 		}
 	}
+	d.paced = 0
 }
 
 // refill adds what became free since the last time, at rate bits per second.
@@ -110,6 +113,9 @@ func (l *Line) rate() float64 {
 	if l.pacer.probe.ID != 0 {
 		return float64(l.pacer.probe.Rate)
 	}
+	if l.pacer.filled.Sub(l.behindAt) < tightFor {
+		return paceTight * float64(l.est.Target())
+	}
 	return paceFactor * float64(l.est.Target())
 }
 
@@ -127,6 +133,7 @@ func (l *Line) pass(d *DownTrack, layer int, p *fanout.Packet) bool {
 		l.pacer.forget(d)
 		return false
 	}
+	d.paced++
 	l.queued.Store(int32(l.pacer.len()))
 	l.worker.Wake(l)
 	return false
@@ -139,11 +146,14 @@ func (l *Line) Pace(now time.Time) (again bool) {
 	p.refill(l.rate(), now)
 	for p.len() > 0 && p.tokens > 0 && !l.behind {
 		w := p.pop()
+		w.d.paced--
 		if w.d.closed.Load() {
 			continue
 		}
 		if now.Sub(w.arrival) > maxWait {
 			w.d.cut() // later it would only be in the way of what is new
+			p.forget(w.d)
+			continue
 		}
 		w.d.forwardAgain(w, now)
 	}

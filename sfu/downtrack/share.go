@@ -19,6 +19,9 @@ type Wish struct {
 	Priority  int     // among the subscriber's streams, higher first
 }
 
+// fewFrames is the frame rate for whose sake a stream is raised to a layer.
+const fewFrames = 9.5
+
 // allTemporal is more than any temporal layer.
 const allTemporal = uptrack.MaxTemporal - 1
 
@@ -78,18 +81,18 @@ func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, curr
 		if l == nil || !l.Live(now) {
 			continue
 		}
-		top := d.temporalFor(l)
-		least := top
-		if len(options) == 0 {
-			least = 0 // of the lowest layer, fewer frames are better than none
-		}
-		for t := least; t <= top; t++ {
+		top, before := d.temporalFor(l), int64(0)
+		for t := 0; t <= top; t++ {
 			cost := l.Rate(0, t)
-			if cost == 0 || t > least && len(costs) > 0 && cost <= costs[len(costs)-1] {
+			if cost <= before {
 				continue // no such temporal layer
 			}
+			before = cost
+			if i > 0 && i != d.current && t < top && l.FrameRate(0, t) < fewFrames {
+				continue // better a smaller picture that moves
+			}
 			options, costs = append(options, option{i, t}), append(costs, cost)
-			if i == d.current && d.temporal >= t {
+			if i == d.current && d.allowed.temporal >= t {
 				current = len(options) - 1
 			}
 		}

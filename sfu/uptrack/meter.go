@@ -14,7 +14,7 @@ const (
 
 const (
 	meterSlot  = 250 * time.Millisecond
-	meterSlots = 4  // slots that the rate is taken over
+	meterSlots = 8  // slots that the rate is taken over
 	overhead   = 64 // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 )
 
@@ -71,7 +71,7 @@ func (m *meter) next() {
 }
 
 // Rate is what the layer's temporal layers up to temporal cost on the wire, in
-// bits per second over the last second: of a stream without scalable coding all
+// bits per second over the last two seconds: of a stream without scalable coding all
 // of it, else of that spatial layer alone.
 func (l *Layer) Rate(spatial, temporal int) (sum int64) {
 	for t := range min(temporal+1, MaxTemporal) {
