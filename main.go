@@ -36,6 +36,7 @@ import (
 	"diemcau/signaling"
 	"diemcau/signaling/democa"
 	"diemcau/signaling/rtc"
+	"diemcau/signaling/webhook"
 )
 
 // version is set by the linker: -ldflags "-X main.version=…".
@@ -43,6 +44,10 @@ var version = ""
 
 // shutdownTime bounds a graceful shutdown.
 const shutdownTime = 5 * time.Second
+
+// lastEventsTime is how long, of that, receivers of webhooks have to take what
+// happened until the end.
+const lastEventsTime = time.Second
 
 func main() {
 	root := &cobra.Command{
@@ -147,14 +152,27 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	events, stopEvents, err := startWebhooks(cfg, log, metrics)
+	if err != nil {
+		return err
+	}
+	defer stopEvents(ctx)
 	node, err := sfu.NewNode(sfu.Config{
 		UDPPort:     cfg.RTC.UDPPort,
 		TCPPort:     cfg.RTC.TCPPort,
 		NodeIPs:     cfg.RTC.NodeIPs,
 		UseLoopback: cfg.RTC.UseLoopback,
 		Version:     programVersion(),
-		Log:         log.With("part", "sfu"),
-		Metrics:     metrics,
+		Rooms: sfu.RoomOptions{
+			CreateOnly:       !cfg.Room.AutoCreate,
+			EmptyTimeout:     cfg.Room.EmptyTimeout,
+			DepartureTimeout: cfg.Room.DepartureTimeout,
+			MaxParticipants:  uint32(cfg.Room.MaxParticipants),
+			RemoteUnmute:     cfg.Room.EnableRemoteUnmute,
+		},
+		Log:     log.With("part", "sfu"),
+		Metrics: metrics,
+		Events:  events,
 	})
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
@@ -171,6 +189,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		Keys:    cfg.Keys,
 		Demo:    cfg.Demo,
 		Bridge:  bridge{node},
+		Rooms:   node,
 		Client:  client.Handler(),
 		Version: programVersion(),
 		Log:     log.With("part", "signaling"),
@@ -196,20 +215,58 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	return server.Serve(ctx)
 }
 
+// startWebhooks starts the sender of webhooks, if any are configured. It returns
+// whom rooms are to tell of events, nil for nobody, and what ends it.
+func startWebhooks(cfg *configs.Config, log *slog.Logger, metrics prometheus.Registerer) (events func(*livekit.WebhookEvent), stop func(context.Context), err error) {
+	if len(cfg.Webhook.URLs) == 0 {
+		return nil, func(context.Context) {}, nil
+	}
+	log = log.With("part", "webhook")
+	notifier, err := webhook.New(webhook.Options{
+		URLs: cfg.Webhook.URLs, APIKey: cfg.Webhook.APIKey, Secret: cfg.Keys[cfg.Webhook.APIKey], Log: log, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return notifier.Notify, func(ctx context.Context) {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastEventsTime)
+		defer cancel()
+		if err := notifier.Close(closing); err != nil {
+			log.Warn("stopping", "error", err)
+		}
+	}, nil
+}
+
 // bridge lets signalling open sessions at the SFU node of the same process.
 type bridge struct{ node *sfu.Node }
 
 func (b bridge) Open(ctx context.Context, start *livekit.StartSession) (rtc.Session, error) {
 	session, err := b.node.Open(ctx, start)
-	switch {
-	case errors.Is(err, sfu.ErrShuttingDown):
-		return nil, &rtc.OpenError{Status: http.StatusServiceUnavailable, Message: "server is shutting down"}
-	case errors.Is(err, sfu.ErrBadSession):
-		return nil, &rtc.OpenError{Status: http.StatusBadRequest, Message: sfu.ErrBadSession.Error()}
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, openError(err)
 	}
 	return session, nil
+}
+
+// Probe tells what Open would refuse.
+func (b bridge) Probe(_ context.Context, start *livekit.StartSession) error {
+	if err := b.node.Probe(start); err != nil {
+		return openError(err)
+	}
+	return nil
+}
+
+// openError is what a client is told when its session does not open.
+func openError(err error) error {
+	switch {
+	case errors.Is(err, sfu.ErrShuttingDown):
+		return &rtc.OpenError{Status: http.StatusServiceUnavailable, Message: "server is shutting down"}
+	case errors.Is(err, sfu.ErrBadSession):
+		return &rtc.OpenError{Status: http.StatusBadRequest, Message: sfu.ErrBadSession.Error()}
+	case errors.Is(err, sfu.ErrNoRoom):
+		return &rtc.OpenError{Status: http.StatusNotFound, Message: sfu.ErrNoRoom.Error()}
+	}
+	return err
 }
 
 // newLogger writes to standard error at the configured level and form.

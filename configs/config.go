@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Reference is the text of reference.yaml: every key, documented, with its
@@ -32,10 +33,12 @@ type Config struct {
 	DataDir  string            `yaml:"data_dir"`
 	TLS      TLS               `yaml:"tls"`
 	RTC      RTC               `yaml:"rtc"`
+	Room     Room              `yaml:"room"`
 	Keys     map[string]string `yaml:"keys"`
 	Redis    Service           `yaml:"redis"`
 	Database Service           `yaml:"database"`
 	Storage  Service           `yaml:"storage"`
+	Webhook  Webhook           `yaml:"webhook"`
 	Log      Log               `yaml:"log"`
 }
 
@@ -51,6 +54,21 @@ type RTC struct {
 	TCPPort     int      `yaml:"tcp_port"`
 	NodeIPs     []string `yaml:"node_ips"`
 	UseLoopback bool     `yaml:"use_loopback"`
+}
+
+// Room says what holds for a room that was created without saying otherwise.
+type Room struct {
+	AutoCreate         bool          `yaml:"auto_create"`
+	EmptyTimeout       time.Duration `yaml:"empty_timeout"`
+	DepartureTimeout   time.Duration `yaml:"departure_timeout"`
+	MaxParticipants    int           `yaml:"max_participants"`
+	EnableRemoteUnmute bool          `yaml:"enable_remote_unmute"`
+}
+
+// Webhook says who is told what happens in the rooms.
+type Webhook struct {
+	URLs   []string `yaml:"urls"`
+	APIKey string   `yaml:"api_key"`
 }
 
 // Service is another server that diemcau uses, by its URL.

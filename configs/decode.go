@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -124,6 +125,13 @@ func (l *loader) decodeValue(source, key string, node *yaml.Node, v reflect.Valu
 			return
 		}
 		v.SetInt(int64(n))
+	case reflect.Int64: // a time.Duration
+		d, err := time.ParseDuration(node.Value)
+		if node.Kind != yaml.ScalarNode || err != nil {
+			l.fail(at, key, "must be a time, as in 90s, 5m or 1h30m, not %s", describe(node))
+			return
+		}
+		v.SetInt(int64(d))
 	default:
 		panic("configs: no decoder for the type of " + key)
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -43,7 +44,9 @@ func TestDefaults(t *testing.T) {
 		Listen:  "127.0.0.1:7880",
 		DataDir: "./data",
 		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
+		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second},
 		Keys:    map[string]string{"test": goodSecret},
+		Webhook: Webhook{URLs: []string{}},
 		Log:     Log{Level: "info", Format: "text"},
 	}, c)
 	require.True(t, c.Loopback())
@@ -104,7 +107,7 @@ func TestFileErrors(t *testing.T) {
 		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
 		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
 		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
-			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, rtc, storage, tls",
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, room, rtc, storage, tls, webhook",
 			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 		}},
 		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
@@ -153,6 +156,21 @@ func TestFileErrors(t *testing.T) {
 			"c.yaml:3: keys.b c: the name of a key is 1 to 64 letters, digits, dots, hyphens or underscores",
 			"c.yaml:4: keys.d: the secret begins or ends with white space",
 		}},
+		{"rooms", "room:\n  auto_create: 1\n  empty_timeout: 300\n  departure_timeout: 1500ms\n  max_participants: -1\n", []string{
+			"c.yaml:2: room.auto_create: must be true or false, not a number",
+			"c.yaml:3: room.empty_timeout: must be a time, as in 90s, 5m or 1h30m, not a number",
+			"c.yaml:4: room.departure_timeout: must be whole seconds, from 1s to 8760h",
+			"c.yaml:5: room.max_participants: must be from 0 (no limit) to 1000000",
+		}},
+		{"webhooks", "webhook:\n  urls: [ftp://x/y, https://a/b, https://a/b]\n  api_key: nobody\n", []string{
+			"c.yaml:2: webhook.urls: each must be a URL that begins with http:// or https://",
+			"c.yaml:2: webhook.urls: the same URL stands there twice",
+			"c.yaml:3: webhook.api_key: must be one of keys",
+		}},
+		{"webhooks without a key", "webhook:\n  urls: [https://a/b]\n", []string{
+			"c.yaml: webhook.api_key: is needed with webhook.urls: it signs the events, and must be one of keys",
+		}},
+		{"webhooks and rooms as they should be", "room: {auto_create: false, empty_timeout: 1h30m, max_participants: 7}\nwebhook: {urls: [http://a/b], api_key: test}\n", nil},
 		{"decoding and validation together", "rtc:\n  udp: 1\n  tcp_port: 7880\n", []string{
 			"c.yaml:2: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 			"c.yaml:3: rtc.tcp_port: is the port of listen; they need one each",
@@ -201,15 +219,16 @@ func TestListen(t *testing.T) {
 func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
 	_, err := Load("", append([]string{
 		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
-		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short",
+		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short", "DIEMCAU_ROOM__EMPTY_TIMEOUT=5",
 	}, withKey...))
-	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, RTC, STORAGE, TLS"
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, STORAGE, TLS, WEBHOOK"
 	require.Equal(t, []string{
 		"DIEMCAU_: " + top,
 		"DIEMCAU_KEYS: " + top,
 		"DIEMCAU_KEYS__b: keys.b: the secret must have at least 32 characters; `openssl rand -hex 32` makes one",
 		"DIEMCAU_LISTEN__PORT: " + top,
 		"DIEMCAU_LISTN: " + top,
+		"DIEMCAU_ROOM__EMPTY_TIMEOUT: room.empty_timeout: must be a time, as in 90s, 5m or 1h30m",
 		"DIEMCAU_RTC: " + top,
 		"DIEMCAU_RTC__TCP_PORT: rtc.tcp_port: must be from 1 to 65535",
 		"DIEMCAU_RTC__UDP: no such configuration key; known here: NODE_IPS, TCP_PORT, UDP_PORT, USE_LOOPBACK",

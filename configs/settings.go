@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // envPrefix begins the name of every environment variable of ours.
@@ -112,6 +113,13 @@ func (l *loader) parse(at place, key, text string, v reflect.Value) {
 			return
 		}
 		v.SetInt(int64(n))
+	case reflect.Int64: // a time.Duration
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			l.fail(at, key, "must be a time, as in 90s, 5m or 1h30m")
+			return
+		}
+		v.SetInt(int64(d))
 	case reflect.Slice:
 		list := []string{}
 		for item := range strings.SplitSeq(text, ",") {

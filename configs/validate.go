@@ -10,12 +10,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 // minSecret is the least length of an API secret in characters: HS256 wants a
 // key as long as its hash output (RFC 7518 section 3.2), which is 32 bytes.
 const minSecret = 32
+
+// Bounds of what may be set for rooms.
+const (
+	maxRoomTimeout  = 8760 * time.Hour // a year
+	maxParticipants = 1_000_000
+)
 
 var (
 	keyName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -53,7 +60,9 @@ func (c *Config) check() Errors {
 		fail("rtc.tcp_port", "is the port of listen; they need one each")
 	}
 	checkNodeIPs(c.RTC.NodeIPs, fail)
+	c.checkRoom(fail)
 	c.checkKeys(fail)
+	c.checkWebhook(fail)
 	checkURL("redis.url", c.Redis.URL, []string{"redis", "rediss"}, fail)
 	checkURL("database.url", c.Database.URL, []string{"postgres", "postgresql"}, fail)
 	checkURL("storage.url", c.Storage.URL, []string{"s3", "file"}, fail)
@@ -109,6 +118,43 @@ func checkNodeIPs(ips []string, fail failFunc) {
 			fail("rtc.node_ips", "%s stands there twice", text)
 		}
 		seen[addr.Unmap()] = true
+	}
+}
+
+// checkRoom checks what rooms are given. A timeout is told to clients in whole
+// seconds.
+func (c *Config) checkRoom(fail failFunc) {
+	check := func(key string, d time.Duration) {
+		if d < time.Second || d > maxRoomTimeout || d%time.Second != 0 {
+			fail(key, "must be whole seconds, from 1s to %dh", maxRoomTimeout/time.Hour)
+		}
+	}
+	check("room.empty_timeout", c.Room.EmptyTimeout)
+	check("room.departure_timeout", c.Room.DepartureTimeout)
+	if c.Room.MaxParticipants < 0 || c.Room.MaxParticipants > maxParticipants {
+		fail("room.max_participants", "must be from 0 (no limit) to %d", maxParticipants)
+	}
+}
+
+// checkWebhook checks the receivers of events and the key that signs these.
+func (c *Config) checkWebhook(fail failFunc) {
+	seen := map[string]bool{}
+	for _, text := range c.Webhook.URLs {
+		u, err := url.Parse(text)
+		switch { // no message shows a URL: it may hold a secret
+		case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
+			fail("webhook.urls", "each must be a URL that begins with http:// or https://")
+		case seen[text]:
+			fail("webhook.urls", "the same URL stands there twice")
+		}
+		seen[text] = true
+	}
+	_, known := c.Keys[c.Webhook.APIKey]
+	switch {
+	case c.Webhook.APIKey != "" && !known:
+		fail("webhook.api_key", "must be one of keys")
+	case c.Webhook.APIKey == "" && len(c.Webhook.URLs) > 0:
+		fail("webhook.api_key", "is needed with webhook.urls: it signs the events, and must be one of keys")
 	}
 }
 

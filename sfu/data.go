@@ -97,6 +97,10 @@ func (r *Room) route(m dataMessage) {
 		sids = u.DestinationSids
 	case *livekit.DataPacket_Speaker:
 		return // the server's to say
+	case *livekit.DataPacket_RpcAck, *livekit.DataPacket_RpcResponse:
+		if r.answeredCall(p, pkt) {
+			return
+		}
 	}
 	body, err := proto.Marshal(pkt)
 	if err != nil {

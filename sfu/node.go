@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
@@ -28,14 +27,19 @@ type Config struct {
 	UseLoopback bool     // offer loopback addresses too
 	Loudest     int      // audio tracks forwarded to each participant; 0: 6
 	Version     string   // of the program, for the log
+	Rooms       RoomOptions
 	Log         *slog.Logger
 	Metrics     *prometheus.Registry
+	// Events, if set, is told what happens in the rooms, in order within a room.
+	// Rooms call it on their loops: it must not block.
+	Events func(*livekit.WebhookEvent)
 }
 
 // Errors of Open.
 var (
 	ErrShuttingDown = errors.New("node is shutting down")
 	ErrBadSession   = errors.New("session request is incomplete")
+	ErrNoRoom       = errors.New("requested room does not exist")
 )
 
 // Node is one SFU: sockets, fan-out workers and rooms.
@@ -72,7 +76,7 @@ func NewNode(cfg Config) (*Node, error) {
 }
 
 // Open starts the session of a participant, or resumes it. It returns
-// ErrShuttingDown or ErrBadSession; what goes wrong later is told to the client
+// ErrShuttingDown, ErrBadSession or ErrNoRoom; what goes wrong later is told to the client
 // in the session.
 func (n *Node) Open(ctx context.Context, start *livekit.StartSession) (*Session, error) {
 	if start.RoomName == "" || start.Identity == "" {
@@ -86,7 +90,7 @@ func (n *Node) Open(ctx context.Context, start *livekit.StartSession) (*Session,
 		return nil, fmt.Errorf("%w: no video grant", ErrBadSession)
 	}
 	for {
-		room, err := n.room(start.RoomName)
+		room, err := n.roomToJoin(start)
 		if err != nil {
 			return nil, err
 		}
@@ -115,8 +119,8 @@ func (n *Node) Open(ctx context.Context, start *livekit.StartSession) (*Session,
 	}
 }
 
-// room returns the room of that name and makes it if need be.
-func (n *Node) room(name string) (*Room, error) {
+// room returns the room of that name and makes it if need be, as req says.
+func (n *Node) room(name string, req *livekit.CreateRoomRequest) (*Room, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -124,7 +128,7 @@ func (n *Node) room(name string) (*Room, error) {
 	}
 	r := n.rooms[name]
 	if r == nil {
-		r = newRoom(n, name)
+		r = newRoom(n, name, req)
 		n.rooms[name] = r
 		n.met.rooms.Inc()
 		n.wg.Add(1)
@@ -182,5 +186,3 @@ func (n *Node) cleanup(wait func()) {
 		wait()
 	}()
 }
-
-const roomIdle = 20 * time.Second // an empty room is kept so long

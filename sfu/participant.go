@@ -360,6 +360,7 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 			p.state = livekit.ParticipantInfo_ACTIVE
 			p.version++
 			p.room.broadcast(p)
+			p.room.emit(eventParticipantJoined, p, nil)
 			p.tellQuality()
 		}
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:

@@ -51,6 +51,7 @@ type publication struct {
 	info        *livekit.TrackInfo
 	codec       webrtc.RTPCodecCapability
 	layers      [downtrack.MaxLayers]*uptrack.Layer
+	stops       [downtrack.MaxLayers]func() // end the layers' streams
 	subscribers map[*participant]*subscription
 
 	demanded   int       // highest layer that its publisher was told to send
@@ -290,6 +291,7 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	p.log.Info("track published", "track", t.info.Sid, "source", t.info.Source, "codec", l.codec.MimeType)
 	p.version++
 	p.room.broadcast(p)
+	p.room.emit(eventTrackPublished, p, t)
 	t.setLayer(l)
 	p.room.updateLoudest()
 	for _, o := range p.room.participants {
@@ -301,7 +303,7 @@ func (t *publication) setLayer(l *receivedLayer) {
 	if old := t.layers[l.index]; old != nil {
 		t.p.room.node.cleanup(old.Wait)
 	}
-	t.layers[l.index] = l.layer
+	t.layers[l.index], t.stops[l.index] = l.layer, l.stop
 	for _, s := range t.subscribers {
 		s.down.SetLayer(l.index, l.layer)
 	}
@@ -362,6 +364,7 @@ func (r *Room) unpublish(t *publication) {
 		r.updateLoudest()
 	}
 	r.node.met.tracks.Dec()
+	r.emit(eventTrackUnpublished, t.p, t)
 }
 
 // mute notes that the publisher muted or unmuted a track.
@@ -374,12 +377,16 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 	if t == nil || t.info.Muted == m.Muted {
 		return
 	}
-	t.info.Muted = m.Muted
-	p.room.updateLoudest()
+	t.setMuted(m.Muted)
+	p.changed()
+}
+
+func (t *publication) setMuted(muted bool) {
+	t.info.Muted = muted
+	t.p.room.updateLoudest()
 	for _, s := range t.subscribers {
 		s.down.SetWish(s.wish())
 	}
-	p.changed()
 }
 
 // ownTrack finds a track of the participant's own; if there is none it says so.

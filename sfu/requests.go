@@ -115,32 +115,11 @@ func (p *participant) updateMetadata(m *livekit.UpdateParticipantMetadata) {
 		p.refuse(m.RequestId, livekit.RequestResponse_NOT_ALLOWED, "does not have permission to update own metadata", with)
 		return
 	}
-	size := 0
-	for k, v := range m.Attributes {
-		size += len(k) + len(v)
-	}
-	for k, v := range p.attributes {
-		if _, replaced := m.Attributes[k]; !replaced {
-			size += len(k) + len(v)
-		}
-	}
-	if len(m.Metadata) > maxMetadata || len(m.Name) > maxName || size > maxAttributes {
+	if !p.aboutFits(m.Name, m.Metadata, m.Attributes) {
 		p.refuse(m.RequestId, livekit.RequestResponse_LIMIT_EXCEEDED, "name, metadata or attributes too long", with)
 		return
 	}
-	if m.Metadata != "" {
-		p.metadata = m.Metadata
-	}
-	if m.Name != "" {
-		p.name = m.Name
-	}
-	for k, v := range m.Attributes {
-		if v == "" {
-			delete(p.attributes, k)
-		} else {
-			p.attributes[k] = v
-		}
-	}
+	p.setAbout(m.Name, m.Metadata, m.Attributes)
 	p.changed()
 	if m.RequestId != 0 {
 		p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RequestResponse{

@@ -49,11 +49,13 @@ type Room struct {
 	speakers     map[string]*livekit.SpeakerInfo // active ones, by participant sid
 	emptySince   time.Time
 	cares        int
+	settings     roomSettings
+	admin        roomAdmin
 	loudest      int         // audio tracks forwarded to each participant
 	onsets       atomic.Bool // a look at who is loud is queued
 }
 
-func newRoom(n *Node, name string) *Room {
+func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
 	trailer := make([]byte, 16)
 	_, _ = rand.Read(trailer) // never fails
 	now := time.Now()
@@ -63,6 +65,7 @@ func newRoom(n *Node, name string) *Room {
 		loudest: cmp.Or(n.cfg.Loudest, defaultLoudest), created: now, emptySince: now, sifTrailer: trailer,
 		participants: make(map[string]*participant), bySID: make(map[string]*participant),
 		tracks: make(map[string]*publication), speakers: make(map[string]*livekit.SpeakerInfo),
+		settings: n.cfg.Rooms.settings(req),
 	}
 }
 
@@ -100,6 +103,7 @@ func (r *Room) loop() {
 	defer speak.Stop()
 	defer care.Stop()
 	r.log.Info("room opened", "sid", r.sid)
+	r.emit(eventRoomStarted, nil, nil)
 	for !r.closed {
 		// Commands go before data, so that one who floods data delays only data.
 		select {
@@ -120,6 +124,7 @@ func (r *Room) loop() {
 			r.care()
 		}
 	}
+	r.emit(eventRoomFinished, nil, nil)
 	r.node.forget(r)
 	close(r.done)
 	r.log.Info("room closed", "lasted", time.Since(r.created).Round(time.Second))
@@ -138,20 +143,16 @@ func (r *Room) care() {
 	if r.cares++; r.cares%qualityEvery == 0 {
 		r.updateQuality()
 	}
-	if len(r.participants) > 0 {
+	if r.occupied() {
 		r.emptySince = now
-	} else if now.Sub(r.emptySince) > roomIdle {
-		r.closed = true
+	} else if now.Sub(r.emptySince) >= r.keptEmpty() {
+		r.end(livekit.LeaveRequest_DISCONNECT, livekit.DisconnectReason_ROOM_CLOSED)
 	}
 }
 
 // shutdown ends the room because its node ends.
 func (r *Room) shutdown() {
-	for _, p := range r.participants {
-		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_SERVER_SHUTDOWN)
-		r.remove(p, livekit.DisconnectReason_SERVER_SHUTDOWN)
-	}
-	r.closed = true
+	r.end(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_SERVER_SHUTDOWN)
 }
 
 // open joins or resumes a participant and returns its session; nil if the room
@@ -164,6 +165,12 @@ func (r *Room) open(start *livekit.StartSession, grants *auth.ClaimGrants) *Sess
 		return r.resume(start)
 	}
 	s := newSession(r)
+	if r.full(start.Identity, grants) {
+		r.log.Info("room is full", "participant", start.Identity)
+		s.send(leaveResponse(livekit.LeaveRequest_DISCONNECT, livekit.DisconnectReason_JOIN_FAILURE))
+		s.end()
+		return s
+	}
 	if old := r.participants[start.Identity]; old != nil {
 		old.leave(livekit.LeaveRequest_DISCONNECT, livekit.DisconnectReason_DUPLICATE_IDENTITY)
 		r.remove(old, livekit.DisconnectReason_DUPLICATE_IDENTITY)
@@ -181,6 +188,7 @@ func (r *Room) open(start *livekit.StartSession, grants *auth.ClaimGrants) *Sess
 	p.log.Info("participant joined", "sdk", start.GetClient().GetSdk(), "browser", start.GetClient().GetBrowser(),
 		"onePeerConnection", p.single)
 	p.join(start)
+	r.entered(p)
 	return s
 }
 
@@ -226,6 +234,7 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 	delete(r.speakers, p.sid)
 	r.node.met.participants.Dec()
 	p.close()
+	wasActive := p.state == livekit.ParticipantInfo_ACTIVE
 	p.state = livekit.ParticipantInfo_DISCONNECTED
 	p.reason = reason
 	p.version++
@@ -233,6 +242,7 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 		r.broadcast(p)
 	}
 	p.log.Info("participant left", "reason", reason)
+	r.left(p, wasActive)
 }
 
 // broadcast tells everybody who may see it about a participant's present state.
@@ -270,8 +280,10 @@ func (p *participant) changed() {
 // proto describes the room.
 func (r *Room) proto() *livekit.Room {
 	info := &livekit.Room{
-		Sid: r.sid, Name: r.name, EmptyTimeout: uint32(roomIdle.Seconds()), DepartureTimeout: uint32(roomIdle.Seconds()),
+		Sid: r.sid, Name: r.name, Metadata: r.settings.metadata, MaxParticipants: r.settings.maxParticipants,
+		EmptyTimeout: seconds(r.settings.emptyTimeout), DepartureTimeout: seconds(r.settings.departureTimeout),
 		CreationTime: r.created.Unix(), CreationTimeMs: r.created.UnixMilli(), EnabledCodecs: enabledCodecs(),
+		ActiveRecording: r.recorded(),
 	}
 	for _, p := range r.participants {
 		if p.hidden() {

@@ -7,6 +7,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"diemcau/signaling/roomservice"
 )
 
 func (s *Server) routes() http.Handler {
@@ -21,6 +23,7 @@ func (s *Server) routes() http.Handler {
 	// is online.
 	r.Method(http.MethodHead, "/", allowAnyOrigin(s.options.Client, "GET, HEAD"))
 	r.Method(http.MethodGet, "/", s.options.Client)
+	r.Handle(roomservice.PathPrefix+"*", allowAnyOrigin(s.rooms, "POST, OPTIONS"))
 	r.Handle("/twirp/*", allowAnyOrigin(http.HandlerFunc(noSuchService), "POST, OPTIONS"))
 
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })

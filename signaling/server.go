@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"diemcau/signaling/auth"
+	"diemcau/signaling/roomservice"
 	"diemcau/signaling/rtc"
 )
 
@@ -33,6 +34,7 @@ type Options struct {
 	Demo    bool                 // offers tokens to whoever asks
 	DemoKey string               // the API key that signs them; required with Demo
 	Bridge  rtc.Bridge           // required
+	Rooms   roomservice.Rooms    // nil: no RoomService
 	Client  http.Handler         // the web client; required
 	Ready   func() error         // nil: always ready
 	CA      []byte               // PEM certificate offered at /ca.crt; nil: none
@@ -46,7 +48,8 @@ type Server struct {
 	options  Options
 	verifier *auth.Verifier
 	rtc      *rtc.Handler
-	demo     *demoTokens // nil without Demo
+	rooms    http.Handler // below /twirp/
+	demo     *demoTokens  // nil without Demo
 	metrics  *prometheus.Registry
 	handler  http.Handler
 	stopping atomic.Bool
@@ -73,6 +76,13 @@ func New(o Options) (*Server, error) {
 	s.rtc, err = rtc.New(rtc.Options{Auth: verifier, Bridge: o.Bridge, Log: o.Log, Metrics: s.metrics})
 	if err != nil {
 		return nil, fmt.Errorf("signaling: %w", err)
+	}
+	s.rooms = http.HandlerFunc(noSuchService)
+	if o.Rooms != nil {
+		s.rooms, err = roomservice.New(roomservice.Options{Auth: verifier, Rooms: o.Rooms, Log: o.Log, Metrics: s.metrics})
+		if err != nil {
+			return nil, fmt.Errorf("signaling: %w", err)
+		}
 	}
 	if o.Demo {
 		if _, ok := o.Keys[o.DemoKey]; !ok {

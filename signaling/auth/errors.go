@@ -12,6 +12,7 @@ const (
 	ReasonUnknownKey  Reason = "token_unknown_key"
 	ReasonExpired     Reason = "token_expired"
 	ReasonNotYetValid Reason = "token_not_yet_valid"
+	ReasonRevoked     Reason = "token_revoked"
 	ReasonNotGranted  Reason = "not_granted"
 	ReasonWrongRoom   Reason = "wrong_room"
 	ReasonBadClaims   Reason = "bad_claims"

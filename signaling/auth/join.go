@@ -65,6 +65,11 @@ func (c *Claims) CheckLimits() error {
 	return nil
 }
 
+// CheckRoomName checks the length and the form of a room's name.
+func CheckRoomName(name string) error {
+	return checkLabel("room name", name, 1, MaxRoomLength)
+}
+
 func checkLabel(what, s string, least, most int) error {
 	switch {
 	case len(s) < least:

@@ -26,6 +26,8 @@ type Verifier struct {
 	// decoy stands in for the secret of an unknown key, so that a guess at a
 	// key's name costs the same work as a guess at a signature.
 	decoy string
+	// revoked is what Revoke was told.
+	revoked revocations
 }
 
 // NewVerifier returns a Verifier for keys, a map from API key to secret. Empty
@@ -50,6 +52,9 @@ type Claims struct {
 	APIKey    string
 	Grants    *lkauth.ClaimGrants // Identity is always set from the token's subject
 	ExpiresAt time.Time
+	NotBefore time.Time // or when it was issued; zero if it says neither
+
+	holder holder // as the token has them, whatever becomes of Grants
 }
 
 // FromRequest verifies the token of r, taken from `Authorization: Bearer` or,
@@ -68,7 +73,7 @@ func (v *Verifier) FromRequest(r *http.Request) (*Claims, error) {
 
 // Verify checks token: its form, algorithm (HS256 and nothing else), signature,
 // and times (with one minute of tolerance for clocks). A token without an expiry
-// is refused. Errors are *Error with status 401; that a token is expired is only
+// is refused, and so is one that was revoked. Errors are *Error with status 401; that a token is expired is only
 // said of a token whose signature is right.
 func (v *Verifier) Verify(token string) (*Claims, error) {
 	switch {
@@ -98,5 +103,18 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	case registered.ExpiresAt == nil:
 		return nil, unauthorized(ReasonInvalid, "access token has no expiry")
 	}
-	return &Claims{APIKey: parsed.APIKey(), Grants: grants, ExpiresAt: registered.ExpiresAt.Time}, nil
+	c := &Claims{APIKey: parsed.APIKey(), Grants: grants, ExpiresAt: registered.ExpiresAt.Time}
+	if grants.Video != nil {
+		c.holder = holder{grants.Video.Room, grants.Identity}
+	}
+	switch {
+	case registered.NotBefore != nil:
+		c.NotBefore = registered.NotBefore.Time
+	case registered.IssuedAt != nil:
+		c.NotBefore = registered.IssuedAt.Time
+	}
+	if err := v.CheckRevoked(c); err != nil {
+		return nil, err
+	}
+	return c, nil
 }

@@ -126,6 +126,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, needJoinRequest 
 		h.refuse(w, r, claims, err)
 		return
 	}
+	if err := h.auth.CheckRevoked(claims); err != nil { // its holder was removed while the session opened
+		h.discard(session)
+		h.refuse(w, r, claims, err)
+		return
+	}
 	ws, err := h.upgrader.Upgrade(w, r, nil) // answers r itself on failure
 	if err != nil {
 		session.Close()
@@ -134,6 +139,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, needJoinRequest 
 		return
 	}
 	h.carry(h.newConn(ws, session, start, claims))
+}
+
+// discard ends a session and its participant before anybody was told of them.
+func (h *Handler) discard(session Session) {
+	leave := &livekit.LeaveRequest{Reason: livekit.DisconnectReason_PARTICIPANT_REMOVED}
+	if err := session.Send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: leave}}); err != nil {
+		h.log.Debug("session was over before it was discarded", "error", err)
+	}
+	session.Close()
 }
 
 func (h *Handler) newConn(ws *websocket.Conn, session Session, start *livekit.StartSession, claims *auth.Claims) *conn {
