@@ -391,6 +391,7 @@ func (e *Estimator) Target() int64 { return e.target }
 
 // Congested tells that the path's queue is growing or full right now, or that
 // nothing is heard of the receiver: only audio should be sent until it is false.
+// A receiver that never sent a report does not count as silent.
 func (e *Estimator) Congested(time.Time) bool { return e.state == draining || e.state == silent }
 
 // Tick is to be called every 20 to 100 ms. It notices what does not come.

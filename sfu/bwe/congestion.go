@@ -22,6 +22,8 @@ func (e *Estimator) judgeDelay(now, threshold int64, calm spread) {
 	}
 }
 
+// congest begins a congestion: the target falls below what has arrived while
+// the queue grew.
 func (e *Estimator) congest(now, queue int64, calm spread) {
 	e.congestions++
 	e.state, e.delays.spread = draining, calm
@@ -83,6 +85,7 @@ func (e *Estimator) drain(now int64) {
 	}
 }
 
+// reopen ends the congestion. The next probes wait, and go up gently.
 func (e *Estimator) reopen(now int64) {
 	e.state = open
 	e.queue, e.backlog = 0, 0
