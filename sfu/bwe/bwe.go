@@ -32,11 +32,6 @@ const (
 
 	// silence is how long, beyond the round trip, reports may stay away.
 	silence = 600 * ms
-
-	// afterDrain is what of a path's measured rate is used once its queue is
-	// gone; while it drains less is claimed.
-	afterDrain  = 0.94
-	whileDrains = 0.88
 )
 
 // Config bounds the estimate, in bits per second.
@@ -89,8 +84,9 @@ type Estimator struct {
 	rtt      int64 // µs
 	capacity int64
 
-	backlog   float64 // bytes of ours waiting at the bottleneck if it carries target
-	backlogAt int64
+	backlog     float64 // bytes of ours waiting at the bottleneck if it carries target
+	backlogAt   int64
+	correctedAt int64
 
 	// Of the congestion under way.
 	congestions int
@@ -106,6 +102,7 @@ type Estimator struct {
 	ceilingHold  int64
 	preLoss      int64 // target before a loss test
 
+	visit       visit // the report under way
 	lastSent    int64
 	unanswered  int64 // first packet sent since the last report; -1 none
 	lastReport  int64 // -1 none
@@ -182,40 +179,48 @@ func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now time.Time) {
 	}
 	t := e.us(now)
 	threshold, calm := e.delays.threshold(), e.delays.spread // of before: a growing queue is no jitter
-	news := 0
-	var newest *packet
-	var waited int64
+	e.visit = visit{now: t}
 	if e.history.skips(fb.BaseSequenceNumber) {
 		e.delays.gap = true
 	}
-	e.history.walk(fb, e.arrivals.unroll(fb.ReferenceTime), func(p *packet, got, timed bool, arrival int64) {
-		switch {
-		case !got && p.state == inFlight:
-			p.state = lost
-			if p.probe == 0 {
-				e.losses.noteLost(p)
-			}
-			if p.probe != 0 && int(p.probe) == e.probe.id {
-				e.probe.noteLost(p.size)
-			}
-		case got && p.state != received:
-			e.noteReceived(p, timed, arrival, t)
-			news++
-			if timed {
-				newest, waited = p, arrival-p.sent-e.delays.base
-			}
-		}
-	})
-	if news == 0 {
+	e.history.walk(fb, e.arrivals.unroll(fb.ReferenceTime), e)
+	if e.visit.news == 0 {
 		return
 	}
 	e.heard(t)
-	if newest != nil {
-		e.correctBacklog(newest, waited)
+	if e.visit.newest != nil {
+		e.correctBacklog(e.visit.newest, e.visit.waited)
 	}
 	e.judgeDelay(t, threshold, calm)
 	e.judgeLoss(t)
 	e.judgeProbe(t)
+}
+
+// visit is what a report brought so far.
+type visit struct {
+	now    int64
+	news   int     // packets not known to have arrived
+	newest *packet // with a time
+	waited int64   // of newest: its one-way delay less the base
+}
+
+// reported is called for each packet of a report.
+func (e *Estimator) reported(p *packet, got, timed bool, arrival int64) {
+	switch {
+	case !got && p.state == inFlight:
+		p.state = lost
+		if p.probe == 0 {
+			e.losses.noteLost(p)
+		} else if int(p.probe) == e.probe.id {
+			e.probe.noteLost(p.size)
+		}
+	case got && p.state != received:
+		e.noteReceived(p, timed, arrival, e.visit.now)
+		e.visit.news++
+		if timed {
+			e.visit.newest, e.visit.waited = p, arrival-p.sent-e.delays.base
+		}
+	}
 }
 
 func (e *Estimator) noteReceived(p *packet, timed bool, arrival, now int64) {
@@ -238,8 +243,12 @@ func (e *Estimator) noteReceived(p *packet, timed bool, arrival, now int64) {
 
 // correctBacklog takes off what the path has drained faster than predicted.
 func (e *Estimator) correctBacklog(p *packet, waited int64) {
+	if p.sent < e.correctedAt {
+		return // its prediction is of before the last correction
+	}
 	if over := int64(p.predicted) - max(waited, 0) - 5*ms; over > 0 {
 		e.backlog = max(e.backlog-float64(over)*float64(e.target)/headroom/8e6, 0)
+		e.correctedAt = e.clock
 	}
 }
 
@@ -262,91 +271,6 @@ func (e *Estimator) heard(now int64) {
 	}
 }
 
-func (e *Estimator) judgeDelay(now, threshold int64, calm spread) {
-	queue, unexplained, packets := e.delays.least(detectSpan, detectMost, detectCount)
-	switch {
-	case e.state == draining:
-		e.delays.spread = calm
-		e.drain(now)
-	case packets >= 3 && unexplained > threshold, e.delays.steep(threshold):
-		e.congest(now, queue, calm)
-	case queue < drained && !e.probe.active:
-		e.raise(int64(headroom*float64(e.delays.rate(500*ms))), now)
-	}
-}
-
-func (e *Estimator) congest(now, queue int64, calm spread) {
-	e.congestions++
-	e.state, e.delays.spread = draining, calm
-	e.congestedAt, e.congestedBy = now, e.delays.newest().last
-	e.before, e.queue = e.target, queue
-	e.losses.ignore(now)
-	rate, span := e.delays.busyRate(now)
-	if span < 40*ms {
-		if r := e.delays.rate(200 * ms); r > 0 {
-			rate = r
-		}
-	}
-	share := e.cautious()
-	if rate == 0 {
-		rate, share = e.target, 0.7
-	}
-	e.capacity = rate
-	e.set(min(int64(share*float64(rate)), e.before*95/100))
-}
-
-// cautious is the share of the measured rate that is used while the queue
-// drains: less where jitter makes the measurement uncertain.
-func (e *Estimator) cautious() float64 {
-	if e.delays.jitter > 2*ms {
-		return whileDrains - 0.06
-	}
-	return whileDrains
-}
-
-// drain follows the queue until it is gone, and measures meanwhile.
-func (e *Estimator) drain(now int64) {
-	e.losses.ignore(now)
-	queue, _, _ := e.delays.least(50*ms, detectMost, 2)
-	e.queue = queue
-	rate, span := e.delays.busyRate(e.congestedAt)
-	if span >= 100*ms {
-		e.capacity = rate
-		e.set(min(int64(e.cautious()*float64(rate)), e.before*95/100))
-	}
-	if queue <= drained+min(int64(e.delays.jitter), 15*ms) {
-		if span >= 150*ms {
-			e.set(min(int64(afterDrain*float64(e.capacity)), e.before*95/100))
-		}
-		e.reopen(now)
-		return
-	}
-	// Nothing of ours is left to wait behind, and yet the delay stays: it is the
-	// path's, or somebody else's queue.
-	since := e.congestedBy + e.rtt + 150*ms
-	late, ok1 := e.delays.between(300*ms, 0, since)
-	early, ok2 := e.delays.between(600*ms, 300*ms, since)
-	if ok1 && ok2 && e.delays.newest().last-since > 500*ms && early-late < 10*ms {
-		e.delays.rebase(e.delays.base+min(early, late), now)
-		if now-e.restored > 10_000*ms {
-			e.restored = now
-			e.set(e.before * 9 / 10)
-		}
-		e.reopen(now)
-	}
-}
-
-func (e *Estimator) reopen(now int64) {
-	e.state = open
-	e.queue, e.backlog = 0, 0
-	if e.probe.active {
-		e.probe.failed(now)
-	}
-	e.probe.fast = false
-	e.probe.fails = max(e.probe.fails, 1)
-	e.probe.next = max(e.probe.next, now+backoff[0])
-}
-
 func (e *Estimator) judgeLoss(now int64) {
 	if e.state != open {
 		return
@@ -362,8 +286,7 @@ func (e *Estimator) judgeLoss(now int64) {
 	case lossRestore:
 		e.set(max(e.target, e.preLoss))
 	case lossConfirmed:
-		e.ceilingHold = min(max(2*e.ceilingHold, 15_000*ms), 60_000*ms)
-		e.ceiling, e.ceilingUntil = e.target, now+e.ceilingHold
+		e.hold(now, 15_000*ms, 60_000*ms)
 	}
 }
 
@@ -371,30 +294,40 @@ func (e *Estimator) judgeProbe(now int64) {
 	if !e.probe.done(now, e.rtt) || e.state == draining {
 		return
 	}
-	rate, limit, ok := e.probe.result(max(e.losses.floor, e.losses.ratio(now)), e.delays.jitter)
+	r, ok := e.probe.result(max(e.losses.floor, e.losses.ratio(now)), e.delays.jitter)
 	if !ok {
 		e.probe.unknown(now)
 		return
 	}
-	claim := e.probe.claim(rate, limit, e.delays.jitter)
-	progress := claim > e.target*110/100
+	progress := r.claim > e.target*110/100
 	switch {
-	case limit && claim <= e.target*85/100:
-		e.set((e.target + claim) / 2)
-	case limit && claim < e.target*115/100 && (claim < e.target || e.delays.jitter > 2*ms):
+	case r.claim < e.target && (!r.limit || !r.lossy && e.delays.jitter > 5*ms): // no proof of less either
+	case r.limit && (r.claim < e.target || r.claim < e.target*115/100 && e.delays.jitter > 2*ms):
 		// The limit again: better known by two measurements than by the higher.
-		e.set((e.target + claim) / 2)
+		e.set((e.target + r.claim) / 2)
 	default:
-		e.raise(claim, now)
+		e.raise(r.claim, now)
 	}
-	if limit {
-		e.capacity = rate
+	if r.limit {
+		e.capacity = r.rate
 	}
-	if progress || rate >= e.probe.rate*85/100 && !limit {
-		e.probe.succeeded(now, !limit)
-	} else {
-		e.probe.failed(now)
+	if progress || r.rate >= e.probe.rate*85/100 && !r.limit {
+		e.probe.succeeded(now, !r.limit)
+		return
 	}
+	e.probe.failed(now)
+	if r.lossy && e.probe.fails > 1 { // what it costs is lost, so it is tried more seldom
+		e.hold(now, 4_000*ms, 8_000*ms)
+	}
+}
+
+// hold keeps the target from rising for a time that doubles from least to most.
+func (e *Estimator) hold(now, least, most int64) {
+	if now > e.ceilingUntil+60_000*ms {
+		e.ceilingHold = 0
+	}
+	e.ceilingHold = max(min(2*e.ceilingHold, most), least)
+	e.ceiling, e.ceilingUntil = e.target, now+e.ceilingHold
 }
 
 // REMB takes a receiver's estimate in bits per second
@@ -458,6 +391,7 @@ func (e *Estimator) Target() int64 { return e.target }
 
 // Congested tells that the path's queue is growing or full right now, or that
 // nothing is heard of the receiver: only audio should be sent until it is false.
+// A receiver that never sent a report does not count as silent.
 func (e *Estimator) Congested(time.Time) bool { return e.state == draining || e.state == silent }
 
 // Tick is to be called every 20 to 100 ms. It notices what does not come.

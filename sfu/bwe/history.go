@@ -105,14 +105,15 @@ func (h *history) skips(base uint16) bool {
 	return h.ring != nil && h.told > 0 && h.at(base) > h.told+1
 }
 
-// walk calls each once for every packet of the report that was sent and is
-// still remembered. arrival is the receiver's time in µs, valid if timed.
-func (h *history) walk(fb *rtcp.TransportLayerCC, start int64, each func(p *packet, got, timed bool, arrival int64)) {
+// walk hands each packet of the report that was sent and is still remembered to
+// e.reported. start is the report's reference time; arrival is the receiver's
+// time in µs, valid if timed.
+func (h *history) walk(fb *rtcp.TransportLayerCC, start int64, e *Estimator) {
 	if h.ring == nil {
 		return
 	}
 	w := walker{h: h, ext: h.at(fb.BaseSequenceNumber), left: min(int(fb.PacketStatusCount), maxSymbols),
-		deltas: fb.RecvDeltas, arrival: start, each: each}
+		deltas: fb.RecvDeltas, arrival: start, e: e}
 	for _, chunk := range fb.PacketChunks {
 		if w.left <= 0 || w.ext > h.last {
 			return
@@ -138,7 +139,7 @@ type walker struct {
 	left    int
 	deltas  []*rtcp.RecvDelta
 	arrival int64
-	each    func(p *packet, got, timed bool, arrival int64)
+	e       *Estimator
 }
 
 func (w *walker) symbol(s uint16) {
@@ -162,6 +163,6 @@ func (w *walker) symbol(s uint16) {
 	}
 	w.h.told = max(w.h.told, ext)
 	if p := w.h.find(ext); p != nil {
-		w.each(p, s != rtcp.TypeTCCPacketNotReceived, timed, w.arrival)
+		w.e.reported(p, s != rtcp.TypeTCCPacketNotReceived, timed, w.arrival)
 	}
 }

@@ -32,7 +32,6 @@ type bin struct {
 // queueing delay in ms, of all and of those lost.
 type tally struct {
 	got, lost        int
-	bytes            int64
 	burst, burstLost float64
 	burstSquared     float64
 }

@@ -126,16 +126,24 @@ func (p *prober) trend() float64 {
 	return 0
 }
 
-// result is the rate the path is known to carry, and whether that is its limit
-// rather than what was sent. Loss up to what always occurs is no limit.
-func (p *prober) result(floor, jitter float64) (rate int64, limit, ok bool) {
+// result is what a probe showed. Rates are in bits per second.
+type result struct {
+	rate  int64 // what the path carried
+	claim int64 // what of it may be relied upon
+	limit bool  // it carries no more than rate; else it was all that was sent
+	lossy bool  // the limit shows in loss
+}
+
+// result judges the probe. Loss up to floor is no limit. It is not ok if too
+// little is known.
+func (p *prober) result(floor, jitter float64) (r result, ok bool) {
 	if p.got < 3 || p.got+p.lost < p.sent || p.lastSent-p.firstSent < 10*ms || p.lastGot <= p.firstGot {
-		return 0, false, false
+		return result{}, false
 	}
 	n := float64(p.got + p.lost)
 	bytes := p.gotBytes
-	lossy := float64(p.lost) > n*floor+2.5*math.Sqrt(n*floor*(1-floor))+1
-	if !lossy {
+	r.lossy = float64(p.lost) > n*floor+2.5*math.Sqrt(n*floor*(1-floor))+1
+	if !r.lossy {
 		bytes += p.lostBytes
 	}
 	sent := (p.gotBytes + p.lostBytes - p.lastSize) * 8_000_000 / (p.lastSent - p.firstSent)
@@ -143,27 +151,28 @@ func (p *prober) result(floor, jitter float64) (rate int64, limit, ok bool) {
 	if jitter < 5*ms && p.busy >= 4 && p.lastGot-p.busySince > (p.lastGot-p.firstGot)/2 {
 		got = max(got, p.busyBytes*8_000_000/(p.lastGot-p.busySince)) // the exact measure of a full path
 	}
-	limit = lossy || float64(got) < 0.9*float64(sent) && p.trend() > 0.06
-	switch {
-	case limit, jitter < 5*ms:
-		rate = min(sent, got)
-	default: // the jitter is more than the difference
-		rate = sent
+	trend := 0.06 // more than jitter makes by chance
+	if jitter > 5*ms {
+		trend += jitter / float64(p.lastSent-p.firstSent)
 	}
-	return min(rate, p.rate), limit, true
-}
-
-// claim is what of the resulting rate may be relied upon: less if the probe
-// was too short, or the path too uneven, to tell a few percent.
-func (p *prober) claim(rate int64, limit bool, jitter float64) int64 {
-	share := headroom
+	slower := float64(got) < 0.9*float64(sent)
+	r.limit = r.lossy || slower && p.trend() > trend
 	switch {
-	case !limit && (p.end-p.begin < 80*ms || jitter >= 5*ms):
+	case r.lossy, slower, jitter < 5*ms:
+		r.rate = min(sent, got)
+	default: // the jitter is more than the difference
+		r.rate = sent
+	}
+	r.rate = min(r.rate, p.rate)
+	share := headroom
+	switch { // less if it was too short, or the path too uneven, to tell a few percent
+	case !r.limit && (p.end-p.begin < 80*ms || jitter >= 5*ms):
 		share = doubtful
 	case jitter > 2*ms:
 		share = headroom - 0.01
 	}
-	return int64(share * float64(rate))
+	r.claim = int64(share * float64(r.rate))
+	return r, true
 }
 
 // failed and succeeded plan the next one.
@@ -186,6 +195,6 @@ func (p *prober) succeeded(now int64, fast bool) {
 
 // unknown is for a probe of which too little was reported.
 func (p *prober) unknown(now int64) {
-	p.next = now + 500*ms
+	p.next = now + 100*ms
 	p.active = false
 }

@@ -73,17 +73,17 @@ type sample struct {
 	congested                  bool
 }
 
-// result is what a run showed. Loss is counted per packet.
-type result struct {
-	samples                     []sample
-	sent, lost                  int
-	audioSent, audioLost        []int64 // when
-	dropped                     []int64 // at the queue
-	sentAt                      []int64
-	changes                     []int64 // of the layer chosen
-	probes                      []int64
-	padding, bytes, probedBytes int64
-	stats                       Stats
+// record is what a run showed. Loss is counted per packet.
+type record struct {
+	samples              []sample
+	sent, lost           int
+	audioSent, audioLost []int64 // when
+	dropped              []int64 // at the queue
+	sentAt               []int64
+	changes              []int64 // of the layer chosen
+	probes               []int64
+	padding              int64
+	stats                Stats
 }
 
 type sim struct {
@@ -123,10 +123,10 @@ type sim struct {
 	budget   float64
 	probed   int
 
-	res result
+	res record
 }
 
-func run(p path, seed int64) *result {
+func run(p path, seed int64) *record {
 	if p.interval == 0 {
 		p.interval = 100 * ms
 	}
@@ -187,7 +187,6 @@ func (s *sim) send(size, probe int, audio bool) {
 	s.seq++
 	s.res.sent++
 	s.res.sentAt = append(s.res.sentAt, s.t)
-	s.res.bytes += int64(size)
 	if audio {
 		s.res.audioSent = append(s.res.audioSent, s.t)
 	}

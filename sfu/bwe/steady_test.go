@@ -14,7 +14,7 @@ func TestStart(t *testing.T) {
 	}{{"rtt0", 100}, {"rtt40", 40 * ms}, {"rtt100", 100 * ms}} {
 		t.Run("20M/"+c.name, func(t *testing.T) {
 			p := path{rate: constant(20_000_000), oneWay: c.rtt / 2, wish: 3_000_000, end: 30 * second}
-			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				up := r.first(0, atLeast(3_000_000))
 				w.note("reached s", up)
 				assert.LessOrEqual(t, up, 1.0+4*float64(c.rtt)/second)
@@ -25,7 +25,7 @@ func TestStart(t *testing.T) {
 		})
 		t.Run("500k/"+c.name, func(t *testing.T) {
 			p := path{rate: constant(500_000), oneWay: c.rtt / 2, end: 30 * second}
-			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				found := 0.0
 				for _, s := range r.within(0, 30) {
 					if s.target > s.capacity || s.congested {
@@ -64,7 +64,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := c.path
 			p.oneWay, p.end = 20*ms, 60*second
-			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				w.note("stalled s", stalled(r.within(3, 60)))
 				assert.LessOrEqual(t, stalled(r.within(3, 60)), 0.0)
 				w.note("min target", float64(lowest(r.within(5, 60))))
@@ -80,7 +80,7 @@ func TestNoFalseAlarm(t *testing.T) {
 func TestApplicationLimited(t *testing.T) {
 	p := path{rate: constant(3_000_000), oneWay: 20 * ms, end: 120 * second,
 		noVideo: func(t int64) bool { return t > 20*second && t < 80*second }}
-	overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+	overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 		w.note("min target", float64(lowest(r.within(3, 120))))
 		assert.GreaterOrEqual(t, lowest(r.within(3, 120)), int64(1_865_000))
 		assert.Zero(t, stalled(r.samples))
@@ -91,7 +91,7 @@ func TestApplicationLimited(t *testing.T) {
 // Without a proof the target does not rise above what the start was.
 func TestNoGrowthWithoutProof(t *testing.T) {
 	p := path{rate: constant(20_000_000), oneWay: 20 * ms, end: 60 * second, wish: 500_000, top: 1}
-	overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+	overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 		_, most := band(r.samples)
 		w.note("max target", most*20_000_000)
 		assert.LessOrEqual(t, most*20_000_000, 900_000.0)
@@ -106,7 +106,7 @@ func TestCompetingFlow(t *testing.T) {
 		}
 		return 0
 	}}
-	overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+	overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 		least, most := band(r.within(24, 40))
 		w.note("min band", least)
 		w.note("max band", most)
@@ -129,7 +129,7 @@ func TestBlackout(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := path{rate: constant(3_000_000), oneWay: 20 * ms, end: 60 * second, deaf: c.deaf, quiet: c.quiet,
 				away: func(t int64) bool { return t > 20*second && t < 24*second }}
-			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				seen := r.first(20, congested)
 				w.note("seen s", seen)
 				assert.LessOrEqual(t, seen, 1.0)
@@ -156,7 +156,7 @@ func TestPathChange(t *testing.T) {
 				}
 				return 0
 			}}
-			overSeeds(t, p, func(t *testing.T, r *result, w *worst) {
+			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				w.note("stalled s", stalled(r.within(20, 60)))
 				assert.LessOrEqual(t, stalled(r.within(20, 60)), 2.0)
 				back := 0.0
