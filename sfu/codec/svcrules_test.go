@@ -130,12 +130,16 @@ func TestSVCLayerGone(t *testing.T) {
 func TestSVCFewerLayers(t *testing.T) {
 	var s SVC
 	s.SetTarget(2, 0)
-	for n := int64(1); n <= 3; n++ {
-		for _, f := range vp9Picture(n, 2, n == 1, false) {
+	for n := int64(1); n <= 6; n++ {
+		key, layers := n == 1 || n == 4, int8(3)
+		if n >= 4 {
+			layers = 2
+		}
+		for _, f := range vp9Picture(n, layers, key, false) {
 			d := s.Select(&f)
-			require.Equal(t, n == 1 || f.Spatial == 1, d.Forward)
-			require.False(t, d.NeedKeyFrame)
-			require.True(t, n == 1 || d.Layer == Layer{1, 0})
+			require.Equal(t, key || f.Spatial == layers-1, d.Forward)
+			require.False(t, d.NeedKeyFrame && !key, "picture %d", n)
+			require.True(t, key || d.Layer == Layer{layers - 1, 0})
 		}
 	}
 }

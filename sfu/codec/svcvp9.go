@@ -108,7 +108,7 @@ func (s *SVC) startPictureVP9(f *Frame) {
 // endPictureVP9 takes stock of the spatial layers of the picture before.
 func (s *SVC) endPictureVP9() {
 	v := &s.vp9
-	if v.topAge++; v.topSeen >= v.top || v.topAge > layerGone {
+	if v.topAge++; v.entered || v.topSeen >= v.top || v.topAge > layerGone {
 		v.top, v.topAge = v.topSeen, 0
 	}
 	if s.begun && v.entered && v.reached >= 0 {
