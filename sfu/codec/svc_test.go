@@ -192,7 +192,7 @@ func TestSVCSwitching(t *testing.T) {
 	for name, packets := range svcStreams(t) {
 		t.Run(name, func(t *testing.T) {
 			top := svcCaptures[baseName(name)]
-			for seed := range uint64(200) {
+			for seed := range uint64(50) {
 				rng := rand.New(rand.NewPCG(seed, 1))
 				var s SVC
 				r := newSVCReceiver(t)
@@ -256,7 +256,7 @@ func TestSVCLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			top := svcCaptures[baseName(name)]
 			capture := readCapture(t, baseName(name))
-			for seed := range uint64(50) {
+			for seed := range uint64(20) {
 				rng := rand.New(rand.NewPCG(seed, 2))
 				packets := framesOf(t, delay(rng, capture), name == baseName(name))
 				var s SVC

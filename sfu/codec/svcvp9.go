@@ -108,11 +108,8 @@ func (s *SVC) startPictureVP9(f *Frame) {
 // endPictureVP9 takes stock of the spatial layers of the picture before.
 func (s *SVC) endPictureVP9() {
 	v := &s.vp9
-	if v.topAge++; v.topSeen >= v.top || v.topAge > layerGone {
+	if v.topAge++; v.entered || v.topSeen >= v.top || v.topAge > layerGone {
 		v.top, v.topAge = v.topSeen, 0
-	}
-	if s.begun && v.entered && v.reached >= 0 {
-		s.current.Spatial = min(s.current.Spatial, v.reached)
 	}
 	if s.begun && s.current.Spatial > v.top {
 		if v.intact>>v.top&1 != 0 {
