@@ -84,6 +84,7 @@ func dieWithParent() error {
 
 // runBehind runs a program behind the network and ends with its exit status.
 func runBehind(ctx context.Context, spec *impair.Spec, args []string) error {
+	runtime.GOMAXPROCS(runtime.NumCPU() + 2*len(spec.Links)) // see impair.New
 	lab, err := impair.New(spec, nil)
 	if err != nil {
 		return err
@@ -126,6 +127,7 @@ func (r *reportLines) write(fields map[string]any) {
 // holdNetwork makes a network and does what in says, until that or ctx ends.
 func holdNetwork(ctx context.Context, spec *impair.Spec, commands bool, in io.Reader, out io.Writer) error {
 	reports := &reportLines{w: out}
+	runtime.GOMAXPROCS(runtime.NumCPU() + 2*len(spec.Links)) // see impair.New
 	lab, err := impair.New(spec, func(e impair.Event) {
 		reports.write(map[string]any{
 			"event": "phase", "link": e.Link, "phase": e.Phase, "index": e.Index,

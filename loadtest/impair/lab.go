@@ -66,6 +66,9 @@ const (
 // New makes the network with the first phase of every link; time does not run
 // before Start. onEvent may be nil; it is called from a goroutine per link and
 // must not call back into the Lab. It needs root.
+//
+// A relay's thread is urgent for the kernel but not for Go's scheduler: a process
+// that keeps GOMAXPROCS busy by itself should raise it by two for each link.
 func New(spec *Spec, onEvent func(Event)) (*Lab, error) {
 	if onEvent == nil {
 		onEvent = func(Event) {}

@@ -93,6 +93,17 @@ export function soundAfter(samples, from, to) {
   return back;
 }
 
+/** Where sound was made up in from..to, as [ms after from, ms made up], step by step. */
+export function gapsInSound(samples, from, to) {
+  const found = [];
+  for (let i = 1; i < samples.length; i += 1) {
+    const [a, b] = [samples[i - 1], samples[i]];
+    const made = (b.concealed - b.silent - a.concealed + a.silent) / 48;
+    if (a.at >= from && b.at <= to && made >= 5) found.push([Math.round(b.at - from), Math.round(made)]);
+  }
+  return found;
+}
+
 /** Received bits per second in from..to. */
 export function received(samples, from, to) {
   const [a, b] = [samples.findLast((s) => s.at <= from), samples.findLast((s) => s.at <= to)];

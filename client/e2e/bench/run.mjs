@@ -119,10 +119,13 @@ async function main() {
       if (options.json) await writeFile(options.json, `${JSON.stringify(report, plain, 2)}\n`);
     }
   } finally {
-    await options.clip.remove();
+    options.clip.remove();
   }
   process.stdout.write(missed ? `bench: ${missed} of ${options.names.length} scenarios missed a figure\n` : 'bench: all figures reached\n');
   process.exitCode = missed ? 1 : 0;
 }
 
-if (process.argv[1] === import.meta.filename) await main();
+if (process.argv[1] === import.meta.filename) {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1)); // what was made goes with it
+  await main();
+}

@@ -38,6 +38,7 @@ function quality({ shown, samples, start, end, route, lab }, limits) {
       longerThan500ms: seconds(f.total(f.pauses(shown, start, end).filter(({ length }) => length > 500))),
       ofBrowser: { freezes: last.freezes - first.freezes, frozen: rounded(last.frozen - first.frozen) },
       layers: f.layers(shown, start, end).map(({ at, width }) => [seconds(at - start), width]),
+      soundMadeUp: f.gapsInSound(samples, start, end),
       kbps: Math.round(f.received(samples, start, end) / 1000),
       frames: last.frames - first.frames,
       lost: last.lost - first.lost,

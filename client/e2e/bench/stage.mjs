@@ -1,9 +1,7 @@
 // One run's people and places: the lab, the server, a publisher on the plain network and a
 // subscriber behind the lab.
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -15,22 +13,33 @@ import { newRoom, Peer } from '../lib/peer.mjs';
 import { measureFor, until } from '../lib/poll.mjs';
 import { freePorts, Server, startOpenServer } from '../lib/server.mjs';
 import { serveBarePage } from '../lib/static.mjs';
+import { temporaryDirectory } from '../lib/temporary.mjs';
 
 const run = promisify(execFile);
 const topBitrate = 1_700_000; // LiveKit's for 1280x720
 const enoughBitrate = 1_300_000; // of the top layer, before anything is measured
 
-/** Makes the publisher's camera once: a textured picture that pans, with some noise; 4 s that join up. */
+// A voice as a codec sees it: a buzz of wandering pitch through formants, in syllables that are
+// never silent enough for DTX. (Sound made in a page would stop whenever that page is busy.)
+const voice = "aevalsrc='0.4*(0.55+0.25*sin(2*PI*3*t)+0.15*sin(2*PI*5*t))*(2*mod(130*t+3*sin(2*PI*0.4*t),1)-1)':s=48000:d=10";
+const formants = 'equalizer=f=600:t=q:w=3:g=9,equalizer=f=1400:t=q:w=4:g=6,lowpass=f=3500';
+
+/**
+ * Makes the publisher's camera and microphone once: a textured picture that pans, with some
+ * noise, for 4 s, and a voice for 10 s, both of which join up with their beginnings.
+ */
 export async function makeClip(fps) {
   mustBeAble(['ffmpeg']);
-  const dir = await mkdtemp(join(tmpdir(), 'diemcau-bench-'));
-  const [still, file] = [join(dir, 'still.png'), join(dir, 'camera.y4m')];
+  const dir = await temporaryDirectory('diemcau-bench-');
+  const [still, file] = [join(dir.path, 'still.png'), join(dir.path, 'camera.y4m')];
   const n = 4 * fps;
   const pan = `crop=1280:720:160+140*sin(2*PI*n/${n}):90+80*sin(4*PI*n/${n})`;
   await run(find('ffmpeg'), ['-v', 'error', '-f', 'lavfi', '-i', 'mandelbrot=size=1600x900:rate=1:start_scale=0.5', '-frames:v', '1', still]);
   await run(find('ffmpeg'), ['-v', 'error', '-loop', '1', '-framerate', String(fps), '-i', still, '-frames:v', String(n),
     '-vf', `${pan},noise=alls=10:allf=t:all_seed=1,format=yuv420p`, file]);
-  return { file, fps, remove: () => rm(dir, { recursive: true, force: true }) };
+  const sound = join(dir.path, 'microphone.wav');
+  await run(find('ffmpeg'), ['-v', 'error', '-f', 'lavfi', '-i', voice, '-af', formants, '-ac', '1', sound]);
+  return { file, sound, fps, remove: dir.remove };
 }
 
 /** An authority and a certificate of it for one address, for TURN over TLS. */
@@ -93,11 +102,11 @@ export class Stage {
       this.server = new Server(options.url.replaceAll('{host}', this.lab.urlHost), options.key, options.secret);
       return;
     }
-    const dir = await mkdtemp(join(tmpdir(), 'diemcau-bench-'));
-    this.#closers.push(() => rm(dir, { recursive: true, force: true }));
     const places = { host: this.lab.host4 ?? this.lab.host6 };
     if (scenario.certificate) {
-      const { authority, ...files } = await makeCertificate(dir, places.host);
+      const dir = await temporaryDirectory('diemcau-bench-');
+      this.#closers.push(dir.remove);
+      const { authority, ...files } = await makeCertificate(dir.path, places.host);
       Object.assign(places, files);
       this.authority = authority;
     }
@@ -118,8 +127,7 @@ export class Stage {
 
   async #publish(scenario) {
     const { clip } = this.options;
-    if (!existsSync(clip.file)) throw new Error(`no clip at ${clip.file}`);
-    const chromium = await launchChromium([`--use-file-for-fake-video-capture=${clip.file}`]);
+    const chromium = await launchChromium([`--use-file-for-fake-video-capture=${clip.file}`, `--use-file-for-fake-audio-capture=${clip.sound}`]);
     this.#closers.push(() => chromium.close());
     const page = await serveBarePage();
     this.#closers.push(() => page.stop());

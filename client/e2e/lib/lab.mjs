@@ -2,15 +2,14 @@
 // host by links that delay, lose and queue packets as a specification says.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { find, launchChromiumBy, mustBeAble } from './host.mjs';
 import { until } from './poll.mjs';
 import { binary } from './server.mjs';
+import { temporaryDirectory } from './temporary.mjs';
 
 export class Lab {
   #process;
@@ -34,8 +33,8 @@ export class Lab {
   }
 
   async #make(spec) {
-    this.#dir = await mkdtemp(join(tmpdir(), 'diemcau-lab-'));
-    const file = join(this.#dir, 'spec.json');
+    this.#dir = await temporaryDirectory('diemcau-lab-');
+    const file = join(this.#dir.path, 'spec.json');
     await writeFile(file, JSON.stringify(spec));
     // It ends when this process does, by the end of its standard input.
     this.#process = spawn(binary, ['loadtest', 'impair', '--spec', file], { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -99,7 +98,7 @@ export class Lab {
 
   /** Starts Chromium behind the network. wants as of launchChromiumBy. */
   launchChromium(wants) {
-    return launchChromiumBy([find('nsenter'), `--net=${this.namespace}`], this.#dir, wants);
+    return launchChromiumBy([find('nsenter'), `--net=${this.namespace}`], this.#dir.path, wants);
   }
 
   async down() {
@@ -110,7 +109,7 @@ export class Lab {
       await ended;
       clearTimeout(timer);
     }
-    rmSync(this.#dir, { recursive: true, force: true, maxRetries: 3 });
+    this.#dir.remove();
     if (this.#stderr) throw new Error(`the lab said: ${this.#stderr}`);
   }
 }
