@@ -32,6 +32,7 @@ type Config struct {
 	DataDir  string            `yaml:"data_dir"`
 	TLS      TLS               `yaml:"tls"`
 	RTC      RTC               `yaml:"rtc"`
+	TURN     TURN              `yaml:"turn"`
 	Keys     map[string]string `yaml:"keys"`
 	Redis    Service           `yaml:"redis"`
 	Database Service           `yaml:"database"`
