@@ -38,9 +38,7 @@ func TestMediaComesInTime(t *testing.T) {
 		path := selectedPath(t, bich)
 		t.Logf("MEASURED %s: hears after %v, is heard after %v, over %s", m, heard.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), path)
 		require.Less(t, time.Since(began), joinTime)
-		for _, word := range strings.Fields(os.Getenv(pathVariable)) {
-			require.Contains(t, strings.Fields(path), word, "the path taken")
-		}
+		requirePath(t, path)
 	})
 }
 
@@ -72,6 +70,7 @@ func selectedPath(t *testing.T, p *peer) string {
 // network is what stands between the client and the server of a test.
 type network struct {
 	name     string
+	tests    string   // to run on the client
 	path     string   // that media must take
 	ipv6     bool     // and no IPv4
 	firewall string   // nftables rules of the client's output
@@ -95,27 +94,63 @@ func TestBehindFirewalls(t *testing.T) {
 	nat := []string{"-n CLIENT_NS route add " + publicIP + " via SERVER"}
 	dnat := "ip daddr " + publicIP + " dnat ip to SERVER"
 	mapped := "DIEMCAU_RTC__NODE_IPS=" + publicIP + "/SERVER"
+	const sdk = "^TestMediaComesInTime$"
 	for i, n := range []network{
-		{name: "nothing blocked", path: "udp ipv4"},
-		{name: "UDP blocked", path: "tcp ipv4", firewall: noUDP},
-		{name: "all but TLS blocked", path: "udp ipv4 relay", firewall: onlyTLS},
-		{name: "IPv6 only", path: "udp ipv6", ipv6: true},
-		{name: "IPv6 only, UDP blocked", path: "tcp ipv6", ipv6: true, firewall: noUDP},
-		{name: "IPv6 only, all but TLS blocked", path: "udp ipv6 relay", ipv6: true, firewall: onlyTLS},
-		{name: "NAT", path: "udp ipv4", env: []string{mapped}, setup: nat, nat: dnat},
-		{name: "NAT, all but TLS blocked", path: "udp ipv4 relay", env: []string{mapped, "DIEMCAU_TURN__DOMAIN=SERVER"}, setup: nat, nat: dnat, firewall: onlyTLS},
+		{name: "nothing blocked", tests: sdk, path: "udp ipv4"},
+		{name: "UDP blocked", tests: "^(TestMediaComesInTime|TestTCPPath)$", path: "ipv4", firewall: noUDP},
+		{name: "all but TLS blocked", tests: "^(TestMediaComesInTime|TestTURNPath)$", path: "udp ipv4", firewall: onlyTLS},
+		{name: "IPv6 only", tests: sdk, path: "udp ipv6", ipv6: true},
+		{name: "IPv6 only, UDP blocked", tests: "^TestTCPPath$", path: "ipv6", ipv6: true, firewall: noUDP},
+		{name: "IPv6 only, all but TLS blocked", tests: "^TestTURNPath$", path: "udp ipv6", ipv6: true, firewall: onlyTLS},
+		{name: "NAT", tests: "^(TestMediaComesInTime|TestTCPPath)$", path: "ipv4", env: []string{mapped}, setup: nat, nat: dnat},
+		{name: "NAT, all but TLS blocked", tests: "^(TestMediaComesInTime|TestTURNPath)$", path: "udp ipv4", setup: nat, nat: dnat, firewall: onlyTLS,
+			env: []string{mapped, "DIEMCAU_TURN__DOMAIN=SERVER"}},
 	} {
 		t.Run(n.name, func(t *testing.T) {
 			h := makeNetwork(t, fmt.Sprintf("cn%d-%d", i, os.Getpid()), n)
-			out, err := h.onClient("^TestMediaComesInTime$", pathVariable+"="+n.path).CombinedOutput()
+			out, err := h.onClient(n.tests, pathVariable+"="+n.path).CombinedOutput()
 			require.NoError(t, err, "%s\n%s", out, h.server.logTail(30))
 			for line := range strings.Lines(string(out)) {
 				if _, measured, ok := strings.Cut(line, "MEASURED "); ok {
 					t.Log(strings.TrimSpace(measured))
 				}
 			}
-			require.Equal(t, 1, strings.Count(string(out), "\n--- PASS"), "%s", out)
+			require.Equal(t, strings.Count(n.tests, "Test"), strings.Count(string(out), "\n--- PASS"), "%s", out)
 		})
+	}
+}
+
+// TestTCPPath: a client that has ICE-TCP only.
+func TestTCPPath(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	path := joinOnPath(t, roomName(t), "an", onlyTCP).connects(t)
+	t.Logf("MEASURED ICE-TCP: media after %v, over %s", time.Since(began).Round(time.Millisecond), path)
+	require.Contains(t, strings.Fields(path), "tcp")
+	requirePath(t, path)
+	require.Less(t, time.Since(began), joinTime)
+}
+
+// TestTURNPath: a client that has nothing but a relayed address.
+func TestTURNPath(t *testing.T) {
+	if os.Getenv(pathVariable) == "" { // this server has no TLS: one that has
+		h := makeNetwork(t, fmt.Sprintf("tp-%d", os.Getpid()), network{})
+		out, err := h.onClient("^TestTURNPath$", pathVariable+"=udp ipv4").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return
+	}
+	began := time.Now()
+	path := joinOnPath(t, roomName(t), "an", throughTURN(t)).connects(t)
+	t.Logf("MEASURED TURN over TLS: media after %v, over %s", time.Since(began).Round(time.Millisecond), path)
+	requirePath(t, path)
+	require.Less(t, time.Since(began), joinTime)
+}
+
+// requirePath compares a path with what the network of the test must lead to.
+func requirePath(t *testing.T, path string) {
+	t.Helper()
+	for _, word := range strings.Fields(os.Getenv(pathVariable)) {
+		require.Contains(t, strings.Fields(path), word, "the path taken")
 	}
 }
 
