@@ -39,7 +39,7 @@ type Config struct {
 const (
 	iceDisconnected = 10 * time.Second
 	iceFailed       = 5 * time.Second
-	iceKeepalive    = 2 * time.Second
+	iceKeepalive    = time.Second
 	relayWait       = time.Second // how long a direct path may take to be preferred to a relay
 	tcpReadBuffer   = 64          // packets
 	tcpWriteBuffer  = 1 << 20     // bytes; what does not fit is dropped
@@ -236,11 +236,18 @@ func (a *API) newPeerConnection(bufs *buffers) (*webrtc.PeerConnection, error) {
 	reg.Add(feedback)
 	engine := a.engine
 	engine.BufferFactory = bufs.make
+	roam := &roaming{}
+	engine.SetICEBindingRequestHandler(roam.check)
 	api := webrtc.NewAPI(
 		webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(reg))
-	return api.NewPeerConnection(webrtc.Configuration{
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
 		Certificates: []webrtc.Certificate{a.cert},
 		BundlePolicy: webrtc.BundlePolicyMaxBundle,
 		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan,
 	})
+	if err != nil {
+		return nil, err
+	}
+	roam.follow(pc)
+	return pc, nil
 }
