@@ -28,7 +28,7 @@ type Config struct {
 	NodeIPs     []string // addresses to offer, PUBLIC or PUBLIC/LOCAL; empty: all of this machine
 	UseLoopback bool     // offer loopback addresses too
 	TURN        turn.Config
-	Version     string   // of the program, for the log
+	Version     string // of the program, for the log
 	Log         *slog.Logger
 	Metrics     *prometheus.Registry
 }
@@ -47,9 +47,9 @@ type Node struct {
 	api *transport.API
 	// turn lets those in whom the media ports do not reach; nil without TURN.
 	turn *turn.Server
-	fan *fanout.Pool
-	met *metrics
-	wg  sync.WaitGroup // room loops and clean-ups of participants
+	fan  *fanout.Pool
+	met  *metrics
+	wg   sync.WaitGroup // room loops and clean-ups of participants
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
