@@ -33,6 +33,7 @@ import (
 	"diemcau/configs"
 	"diemcau/loadtest"
 	"diemcau/sfu"
+	"diemcau/sfu/turn"
 	"diemcau/signaling"
 	"diemcau/signaling/democa"
 	"diemcau/signaling/rtc"
@@ -150,6 +151,10 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		log.Warn("serving plain HTTP beyond loopback: browsers give no camera or microphone unless a TLS proxy stands in front", "listen", cfg.Listen)
 	}
 
+	relay, err := turnConfig(cfg, tlsConfig)
+	if err != nil {
+		return err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	events, stopEvents, err := startWebhooks(cfg, log, metrics)
@@ -162,6 +167,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		TCPPort:     cfg.RTC.TCPPort,
 		NodeIPs:     cfg.RTC.NodeIPs,
 		UseLoopback: cfg.RTC.UseLoopback,
+		TURN:        relay,
 		Version:     programVersion(),
 		Rooms: sfu.RoomOptions{
 			CreateOnly:       !cfg.Room.AutoCreate,
@@ -200,6 +206,9 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	}
 	if ca != nil {
 		options.CA = ca.CA
+	}
+	if node.TURN().Shares() {
+		options.Share = node.TURN().Share
 	}
 	server, err := signaling.New(options)
 	if err != nil {
@@ -297,6 +306,30 @@ func serverTLS(cfg *configs.Config) (*tls.Config, *democa.Bundle, error) {
 		return ca.TLS, ca, nil
 	}
 	return nil, nil, nil
+}
+
+// turnConfig is the TURN server's configuration: tlsConfig is that of the web
+// server, whose port it may share.
+func turnConfig(cfg *configs.Config, tlsConfig *tls.Config) (turn.Config, error) {
+	t := cfg.TURN
+	if !t.Enabled {
+		return turn.Config{}, nil
+	}
+	c := turn.Config{
+		Domain: t.Domain, UDPPort: t.UDPPort, TCPPort: t.TCPPort, TLSPort: t.TLSPort,
+		ExternalTLS: t.ExternalTLS, PublicTLSPort: t.PublicTLSPort, Web: tlsConfig,
+	}
+	if t.ShareHTTPS && tlsConfig != nil {
+		c.WebPort = cfg.ListenPort()
+	}
+	if t.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(t.TLSCert, t.TLSKey)
+		if err != nil {
+			return c, fmt.Errorf("turn.tls_cert: %w", err)
+		}
+		c.Certificate = &cert
+	}
+	return c, nil
 }
 
 // announce prints where a demonstration is found and how to join it.

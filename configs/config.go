@@ -34,6 +34,7 @@ type Config struct {
 	TLS      TLS               `yaml:"tls"`
 	RTC      RTC               `yaml:"rtc"`
 	Room     Room              `yaml:"room"`
+	TURN     TURN              `yaml:"turn"`
 	Keys     map[string]string `yaml:"keys"`
 	Redis    Service           `yaml:"redis"`
 	Database Service           `yaml:"database"`

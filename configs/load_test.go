@@ -45,6 +45,7 @@ func TestDefaults(t *testing.T) {
 		DataDir: "./data",
 		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
 		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second},
+		TURN:    TURN{Enabled: true, ShareHTTPS: true},
 		Keys:    map[string]string{"test": goodSecret},
 		Webhook: Webhook{URLs: []string{}},
 		Log:     Log{Level: "info", Format: "text"},
@@ -107,7 +108,7 @@ func TestFileErrors(t *testing.T) {
 		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
 		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
 		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
-			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, room, rtc, storage, tls, webhook",
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, room, rtc, storage, tls, turn, webhook",
 			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 		}},
 		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
@@ -171,6 +172,29 @@ func TestFileErrors(t *testing.T) {
 			"c.yaml: webhook.api_key: is needed with webhook.urls: it signs the events, and must be one of keys",
 		}},
 		{"webhooks and rooms as they should be", "room: {auto_create: false, empty_timeout: 1h30m, max_participants: 7}\nwebhook: {urls: [http://a/b], api_key: test}\n", nil},
+		{"node addresses", "rtc:\n  node_ips: [203.0.113.5/10.0.0.5, 10.0.0.5, 203.0.113.5/10.0.0.6, \"2001:db8::7/2001:db8::5\"]\n", nil},
+		{"bad node addresses", "rtc:\n  node_ips:\n  - 203.0.113.5/\n  - 203.0.113.5/::1\n  - 1.2.3.4/1.2.3.4/1.2.3.4\n  - 203.0.113.5/10.0.0.5\n  - ::ffff:203.0.113.5/10.0.0.5\n", []string{
+			`c.yaml:2: rtc.node_ips: "" is not an IP address`,
+			"c.yaml:2: rtc.node_ips: 203.0.113.5/::1: both must be IPv4 or both IPv6",
+			`c.yaml:2: rtc.node_ips: "1.2.3.4/1.2.3.4/1.2.3.4" must be an IP address, or two of them as PUBLIC/LOCAL`,
+			"c.yaml:2: rtc.node_ips: ::ffff:203.0.113.5/10.0.0.5 stands there twice",
+		}},
+		{"TURN", "turn: {domain: turn.tinh.gov.vn, udp_port: 3478, tcp_port: 3478, tls_port: 5349, external_tls: true, public_tls_port: 443}\n", nil},
+		{"TURN without a certificate", "turn:\n  domain: a_b\n  udp_port: 7882\n  tcp_port: 7881\n  tls_port: 7880\n  public_tls_port: -1\n", []string{
+			"c.yaml:2: turn.domain: must be a name, as in turn.tinh.gov.vn, or an IP address",
+			"c.yaml:3: turn.udp_port: is rtc.udp_port; they need one each",
+			"c.yaml:4: turn.tcp_port: is rtc.tcp_port; they need one each",
+			"c.yaml:5: turn.tls_port: needs a certificate: turn.tls_cert and turn.tls_key, or tls.cert and tls.key",
+			"c.yaml:5: turn.tls_port: is the port of listen; they need one each; to share it, set turn.share_https and leave turn.tls_port out",
+			"c.yaml:6: turn.public_tls_port: must be from 1 to 65535, or 0 for none",
+		}},
+		{"TURN behind a proxy", "turn:\n  external_tls: true\n", []string{
+			"c.yaml:2: turn.external_tls: needs turn.tls_port, where the proxy connects to",
+		}},
+		{"TURN behind a proxy without a name", "turn:\n  tls_port: 5349\n  external_tls: true\n  tls_cert: a\n  tls_key: b\n", []string{
+			"c.yaml:3: turn.external_tls: needs turn.domain, the name of the proxy's certificate",
+			"c.yaml:4: turn.tls_cert: needs turn.domain, the name that it is for",
+		}},
 		{"decoding and validation together", "rtc:\n  udp: 1\n  tcp_port: 7880\n", []string{
 			"c.yaml:2: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 			"c.yaml:3: rtc.tcp_port: is the port of listen; they need one each",
@@ -221,7 +245,7 @@ func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
 		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
 		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short", "DIEMCAU_ROOM__EMPTY_TIMEOUT=5",
 	}, withKey...))
-	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, STORAGE, TLS, WEBHOOK"
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, STORAGE, TLS, TURN, WEBHOOK"
 	require.Equal(t, []string{
 		"DIEMCAU_: " + top,
 		"DIEMCAU_KEYS: " + top,

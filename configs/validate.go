@@ -61,6 +61,7 @@ func (c *Config) check() Errors {
 	}
 	checkNodeIPs(c.RTC.NodeIPs, fail)
 	c.checkRoom(fail)
+	c.checkTURN(fail)
 	c.checkKeys(fail)
 	c.checkWebhook(fail)
 	checkURL("redis.url", c.Redis.URL, []string{"redis", "rediss"}, fail)
@@ -104,20 +105,39 @@ func checkPort(key string, port int, fail failFunc) {
 	}
 }
 
-// checkNodeIPs checks that clients could send packets to each address.
+// checkNodeIPs checks that clients could send packets to each address, or to
+// PUBLIC of PUBLIC/LOCAL.
 func checkNodeIPs(ips []string, fail failFunc) {
-	seen := map[netip.Addr]bool{}
+	seen := map[string]bool{}
 	for _, text := range ips {
-		addr, err := netip.ParseAddr(text)
-		switch {
-		case err != nil:
-			fail("rtc.node_ips", "%q is not an IP address", text)
-		case addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "":
-			fail("rtc.node_ips", "%s is not the address of one machine", text)
-		case seen[addr.Unmap()]:
+		parts := strings.Split(text, "/")
+		if len(parts) > 2 {
+			fail("rtc.node_ips", "%q must be an IP address, or two of them as PUBLIC/LOCAL", text)
+			continue
+		}
+		canonical, good := "", true
+		var first netip.Addr
+		for i, part := range parts {
+			addr, err := netip.ParseAddr(part)
+			addr = addr.Unmap()
+			switch {
+			case err != nil:
+				fail("rtc.node_ips", "%q is not an IP address", part)
+			case addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "":
+				fail("rtc.node_ips", "%s is not the address of one machine", part)
+			case i == 1 && first.IsValid() && first.Is4() != addr.Is4():
+				fail("rtc.node_ips", "%s: both must be IPv4 or both IPv6", text)
+			default:
+				canonical += "/" + addr.String()
+				first = addr
+				continue
+			}
+			good = false
+		}
+		if good && seen[canonical] {
 			fail("rtc.node_ips", "%s stands there twice", text)
 		}
-		seen[addr.Unmap()] = true
+		seen[canonical] = true
 	}
 }
 

@@ -17,17 +17,19 @@ import (
 
 	"diemcau/sfu/fanout"
 	"diemcau/sfu/transport"
+	"diemcau/sfu/turn"
 )
 
 // Config is what a node needs to know.
 type Config struct {
 	UDPPort     int      // one UDP port for the media of all participants
 	TCPPort     int      // one TCP port likewise (ICE-TCP)
-	NodeIPs     []string // addresses to offer; empty: all of this machine
+	NodeIPs     []string // addresses to offer, PUBLIC or PUBLIC/LOCAL; empty: all of this machine
 	UseLoopback bool     // offer loopback addresses too
 	Loudest     int      // audio tracks forwarded to each participant; 0: 6
 	Version     string   // of the program, for the log
 	Rooms       RoomOptions
+	TURN        turn.Config
 	Log         *slog.Logger
 	Metrics     *prometheus.Registry
 	// Events, if set, is told what happens in the rooms, in order within a room.
@@ -48,9 +50,11 @@ type Node struct {
 	id  string
 	log *slog.Logger
 	api *transport.API
-	fan *fanout.Pool
-	met *metrics
-	wg  sync.WaitGroup // room loops and clean-ups of participants
+	// turn lets those in whom the media ports do not reach; nil without TURN.
+	turn *turn.Server
+	fan  *fanout.Pool
+	met  *metrics
+	wg   sync.WaitGroup // room loops and clean-ups of participants
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
@@ -66,8 +70,12 @@ func NewNode(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	relay, err := newTURN(cfg, api)
+	if err != nil {
+		return nil, errors.Join(err, api.Close())
+	}
 	n := &Node{
-		cfg: cfg, id: guid.New("ND_"), log: cfg.Log, api: api,
+		cfg: cfg, id: guid.New("ND_"), log: cfg.Log, api: api, turn: relay,
 		fan:   fanout.New(runtime.GOMAXPROCS(0), cfg.Log),
 		rooms: make(map[string]*Room),
 	}
@@ -175,8 +183,20 @@ func (n *Node) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return errors.Join(err, n.api.Close())
+	return errors.Join(err, n.turn.Close(), n.api.Close())
 }
+
+// newTURN makes the TURN server in front of the media sockets.
+func newTURN(cfg Config, api *transport.API) (*turn.Server, error) {
+	var peers []turn.Peer
+	for _, a := range api.MediaAddresses() {
+		peers = append(peers, turn.Peer{Local: a.Local, Offered: a.Offered})
+	}
+	return turn.New(cfg.TURN, turn.Options{Peers: peers, Log: cfg.Log, Pion: api.LoggerFactory(), Metrics: cfg.Metrics})
+}
+
+// TURN is the node's TURN server, nil without one.
+func (n *Node) TURN() *turn.Server { return n.turn }
 
 // cleanup runs wait in the background; Close waits for it.
 func (n *Node) cleanup(wait func()) {

@@ -230,7 +230,7 @@ func (r *Room) joinResponse(p *participant) *livekit.JoinResponse {
 		ServerVersion: protocolVersion, ServerInfo: r.node.serverInfo(),
 		SubscriberPrimary: p.subPrimary, PingInterval: 5, PingTimeout: 15,
 		SifTrailer: r.sifTrailer, EnabledPublishCodecs: enabledCodecs(),
-		FastPublish: p.perm.CanPublish && !p.single,
+		FastPublish: p.perm.CanPublish && !p.single, IceServers: r.node.turn.ICEServers(p.sid),
 	}
 	return join
 }
@@ -259,7 +259,7 @@ func (n *Node) serverInfo() *livekit.ServerInfo {
 func (p *participant) resumed(start *livekit.StartSession) {
 	r := p.room
 	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{
-		ServerInfo: r.node.serverInfo(), LastMessageSeq: p.lastSeq,
+		ServerInfo: r.node.serverInfo(), LastMessageSeq: p.lastSeq, IceServers: r.node.turn.ICEServers(p.sid),
 	}}})
 	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: &livekit.ParticipantUpdate{
 		Participants: append(r.others(p), p.proto()),
@@ -311,6 +311,7 @@ func (p *participant) leave(action livekit.LeaveRequest_Action, reason livekit.D
 func (p *participant) close() {
 	p.closed = true
 	p.cancel()
+	p.room.node.turn.End(p.sid)
 	for _, t := range p.published {
 		p.room.unpublish(t)
 	}

@@ -28,8 +28,11 @@ const (
 
 // Options are what a Server needs.
 type Options struct {
-	Listen  string               // TCP address, such as "127.0.0.1:7880"
-	TLS     *tls.Config          // nil: plain HTTP
+	Listen string      // TCP address, such as "127.0.0.1:7880"
+	TLS    *tls.Config // nil: plain HTTP
+	// Share, if set, takes connections that are not HTTP out of the listener and
+	// does the TLS of the others, with these protocols; only with TLS.
+	Share   func(l net.Listener, protocols []string) net.Listener
 	Keys    map[string]string    // API key to secret
 	Demo    bool                 // offers tokens to whoever asks
 	DemoKey string               // the API key that signs them; required with Demo
@@ -133,8 +136,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
+	if s.options.Share != nil {
+		server.TLSConfig.NextProtos = []string{"h2", "http/1.1"} // has Serve speak HTTP/2 too
+		listener = s.options.Share(listener, server.TLSConfig.NextProtos)
+	}
 	go func() {
-		if s.options.TLS != nil {
+		if s.options.TLS != nil && s.options.Share == nil {
 			failed <- server.ServeTLS(listener, "", "")
 		} else {
 			failed <- server.Serve(listener)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"syscall"
 	"time"
@@ -28,7 +29,7 @@ import (
 type Config struct {
 	UDPPort     int      // one UDP port for all participants; 0 disables UDP
 	TCPPort     int      // one TCP port (RFC 6544) for all participants; 0 disables it
-	NodeIPs     []string // addresses to offer; empty: every address of every interface
+	NodeIPs     []string // addresses to offer, PUBLIC or PUBLIC/LOCAL; empty: every address of every interface
 	UseLoopback bool     // offer loopback addresses too
 	Log         *slog.Logger
 }
@@ -38,12 +39,13 @@ type Config struct {
 const (
 	iceDisconnected = 10 * time.Second
 	iceFailed       = 5 * time.Second
-	iceKeepalive    = 2 * time.Second
-	tcpReadBuffer   = 64         // packets
-	tcpWriteBuffer  = 1 << 20    // bytes; what does not fit is dropped
-	udpBuffer       = 4 << 20    // bytes, asked of the kernel
-	maxMessageSize  = 256 * 1024 // bytes of one data-channel message (SCTP)
-	receiveMTU      = 1500       // bytes
+	iceKeepalive    = time.Second
+	relayWait       = time.Second // how long a direct path may take to be preferred to a relay
+	tcpReadBuffer   = 64          // packets
+	tcpWriteBuffer  = 1 << 20     // bytes; what does not fit is dropped
+	udpBuffer       = 4 << 20     // bytes, asked of the kernel
+	maxMessageSize  = 256 * 1024  // bytes of one data-channel message (SCTP)
+	receiveMTU      = 1500        // bytes
 	nackInterval    = 30 * time.Millisecond
 	twccInterval    = 100 * time.Millisecond
 	reportInterval  = time.Second
@@ -57,6 +59,7 @@ type API struct {
 	udp     ice.UDPMux
 	tcp     ice.TCPMux
 	tcpSock net.Listener
+	addrs   []MediaAddress
 }
 
 // NewAPI opens the media sockets.
@@ -78,22 +81,30 @@ func NewAPI(cfg Config) (*API, error) {
 }
 
 func (a *API) settings(cfg Config) error {
-	local, mapped, err := splitNodeIPs(cfg.NodeIPs)
+	machine, err := machineAddrs()
 	if err != nil {
 		return err
 	}
-	keep := func(ip net.IP) bool {
+	nodes, err := parseNodeIPs(cfg.NodeIPs, machine)
+	if err != nil {
+		return err
+	}
+	keep := func(ip netip.Addr) bool {
 		if ip.IsLoopback() {
 			return cfg.UseLoopback
 		}
 		if ip.IsLinkLocalUnicast() {
 			return false // means nothing on another link
 		}
-		return len(local) == 0 || slices.ContainsFunc(local, ip.Equal)
+		return nodes.keep(ip)
 	}
+	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
 	e.LoggerFactory = logFactory{cfg.Log}
-	e.SetIPFilter(keep)
+	e.SetIPFilter(func(ip net.IP) bool {
+		addr, ok := netip.AddrFromSlice(ip)
+		return ok && keep(addr.Unmap())
+	})
 	e.SetIncludeLoopbackCandidate(cfg.UseLoopback)
 	e.SetNetworkTypes([]webrtc.NetworkType{
 		webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6,
@@ -102,6 +113,7 @@ func (a *API) settings(cfg Config) error {
 	e.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	e.SetHostAcceptanceMinWait(0)
 	e.SetPrflxAcceptanceMinWait(0)
+	e.SetRelayAcceptanceMinWait(relayWait)
 	e.DisableActiveTCP(true)
 	e.SetReceiveMTU(receiveMTU)
 	e.SetSCTPMaxMessageSize(maxMessageSize)
@@ -110,28 +122,31 @@ func (a *API) settings(cfg Config) error {
 	if err := e.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return err
 	}
-	if len(mapped) > 0 {
-		if err := e.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External: mapped, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
-		}); err != nil {
+	if rules := nodes.rules(local); len(rules) > 0 {
+		if err := e.SetICEAddressRewriteRules(rules...); err != nil {
 			return fmt.Errorf("rtc.node_ips: %w", err)
 		}
 	}
-	return a.sockets(cfg, keep)
+	if err := a.sockets(cfg, local); err != nil {
+		return err
+	}
+	for i, m := range a.addrs {
+		for _, o := range nodes.offered(m.Local.Addr()) {
+			a.addrs[i].Offered = append(a.addrs[i].Offered, netip.AddrPortFrom(o, m.Local.Port()))
+		}
+	}
+	return nil
 }
 
-func (a *API) sockets(cfg Config, keep func(net.IP) bool) error {
+func (a *API) sockets(cfg Config, local []netip.Addr) error {
 	if cfg.UDPPort == 0 && cfg.TCPPort == 0 {
 		return errors.New("neither a UDP nor a TCP media port is configured")
 	}
 	ices := logFactory{cfg.Log}.NewLogger("ice")
 	if cfg.UDPPort != 0 {
-		mux, err := listenUDP(cfg.UDPPort, keep, cfg.Log, ices)
-		if err != nil {
+		if err := a.listenUDP(cfg.UDPPort, local, ices); err != nil {
 			return err
 		}
-		a.udp = mux
-		a.engine.SetICEUDPMux(mux)
 	}
 	if cfg.TCPPort != 0 {
 		sock, err := net.Listen("tcp", fmt.Sprintf(":%d", cfg.TCPPort))
@@ -147,62 +162,35 @@ func (a *API) sockets(cfg Config, keep func(net.IP) bool) error {
 	return nil
 }
 
-// listenUDP opens the UDP port on every address that keep accepts. An address
-// that cannot be bound just now (IPv6 duplicate detection, an interface going
-// down) is left out; no address at all is an error.
-func listenUDP(port int, keep func(net.IP) bool, log *slog.Logger, ices logging.LeveledLogger) (ice.UDPMux, error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("listing this machine's addresses: %w", err)
-	}
+// listenUDP opens the UDP port on each local address. An address that cannot be
+// bound just now (IPv6 duplicate detection, an interface going down) is left
+// out; no address at all is an error.
+func (a *API) listenUDP(port int, local []netip.Addr, ices logging.LeveledLogger) error {
 	var muxes []ice.UDPMux
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok || !keep(n.IP) {
-			continue
-		}
-		sock, err := net.ListenUDP("udp", &net.UDPAddr{IP: n.IP, Port: port})
+	for _, ip := range local {
+		addr := netip.AddrPortFrom(ip, uint16(port))
+		sock, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			log.Warn("no media on this address", "address", n.IP, "err", err)
+			a.log.Warn("no media on this address", "address", ip, "err", err)
 			continue
 		}
 		if err != nil {
 			for _, m := range muxes {
 				_ = m.Close()
 			}
-			return nil, fmt.Errorf("UDP media port %d: %w", port, err)
+			return fmt.Errorf("UDP media port %d: %w", port, err)
 		}
 		_ = sock.SetReadBuffer(udpBuffer) // the kernel may grant less
 		_ = sock.SetWriteBuffer(udpBuffer)
 		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: ices, UDPConn: sock}))
+		a.addrs = append(a.addrs, MediaAddress{Local: addr})
 	}
 	if len(muxes) == 0 {
-		return nil, fmt.Errorf("UDP media port %d: no address to listen on", port)
+		return fmt.Errorf("UDP media port %d: no address to listen on", port)
 	}
-	return ice.NewMultiUDPMuxDefault(muxes...), nil
-}
-
-// splitNodeIPs tells addresses of this machine from those a NAT maps to it.
-func splitNodeIPs(ips []string) (local []net.IP, mapped []string, err error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, nil, fmt.Errorf("listing this machine's addresses: %w", err)
-	}
-	for _, s := range ips {
-		ip := net.ParseIP(s)
-		if ip == nil {
-			return nil, nil, fmt.Errorf("rtc.node_ips: %q is not an IP address", s)
-		}
-		if slices.ContainsFunc(addrs, func(a net.Addr) bool {
-			n, ok := a.(*net.IPNet)
-			return ok && n.IP.Equal(ip)
-		}) {
-			local = append(local, ip)
-		} else {
-			mapped = append(mapped, s)
-		}
-	}
-	return local, mapped, nil
+	a.udp = ice.NewMultiUDPMuxDefault(muxes...)
+	a.engine.SetICEUDPMux(a.udp)
+	return nil
 }
 
 // Close closes the media sockets; transports must be closed before.
@@ -248,11 +236,18 @@ func (a *API) newPeerConnection(bufs *buffers) (*webrtc.PeerConnection, error) {
 	reg.Add(feedback)
 	engine := a.engine
 	engine.BufferFactory = bufs.make
+	roam := &roaming{}
+	engine.SetICEBindingRequestHandler(roam.check)
 	api := webrtc.NewAPI(
 		webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(reg))
-	return api.NewPeerConnection(webrtc.Configuration{
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
 		Certificates: []webrtc.Certificate{a.cert},
 		BundlePolicy: webrtc.BundlePolicyMaxBundle,
 		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan,
 	})
+	if err != nil {
+		return nil, err
+	}
+	roam.follow(pc)
+	return pc, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -229,13 +230,51 @@ func TestReportsAboutTheConnectionAreNotKept(t *testing.T) {
 }
 
 func TestNodeIPs(t *testing.T) {
-	local, mapped, err := splitNodeIPs([]string{"127.0.0.1", "203.0.113.7"})
-	require.NoError(t, err)
-	require.Len(t, local, 1)
-	require.Equal(t, []string{"203.0.113.7"}, mapped)
-	_, _, err = splitNodeIPs([]string{"example.org"})
-	require.ErrorContains(t, err, "not an IP address")
-	_, err = NewAPI(Config{Log: slog.New(slog.DiscardHandler)})
+	ip := netip.MustParseAddr
+	machine := []netip.Addr{ip("127.0.0.1"), ip("10.0.0.5"), ip("10.0.1.5"), ip("::1"), ip("2001:db8::5")}
+	for _, test := range []struct {
+		name    string
+		texts   string
+		offered string // local=offered,offered ... of what is kept, without loopback
+		rules   int
+	}{
+		{"all", "", "10.0.0.5=10.0.0.5 10.0.1.5=10.0.1.5 2001:db8::5=2001:db8::5", 0},
+		{"some", "10.0.1.5 2001:db8::5", "10.0.1.5=10.0.1.5 2001:db8::5=2001:db8::5", 0},
+		{"one for all", "203.0.113.7", "10.0.0.5=203.0.113.7 10.0.1.5=203.0.113.7 2001:db8::5=2001:db8::5", 2},
+		{"both families", "203.0.113.7 2001:db8::7", "10.0.0.5=203.0.113.7 10.0.1.5=203.0.113.7 2001:db8::5=2001:db8::7", 3},
+		{"own and public", "10.0.0.5 203.0.113.7", "10.0.0.5=10.0.0.5,203.0.113.7", 1},
+		{"pairs", "203.0.113.7/10.0.0.5 198.51.100.7/10.0.1.5", "10.0.0.5=203.0.113.7 10.0.1.5=198.51.100.7", 2},
+		{"two in front of one", "203.0.113.7/10.0.0.5 172.16.9.9/10.0.0.5", "10.0.0.5=203.0.113.7,172.16.9.9", 1},
+		{"pair and own", "203.0.113.7/10.0.0.5 10.0.0.5 10.0.1.5", "10.0.0.5=10.0.0.5,203.0.113.7 10.0.1.5=10.0.1.5", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n, err := parseNodeIPs(strings.Fields(test.texts), machine)
+			require.NoError(t, err)
+			var kept []netip.Addr
+			var got []string
+			for _, local := range machine {
+				if !local.IsLoopback() && n.keep(local) {
+					kept = append(kept, local)
+					var offered []string
+					for _, o := range n.offered(local) {
+						offered = append(offered, o.String())
+					}
+					got = append(got, local.String()+"="+strings.Join(offered, ","))
+				}
+			}
+			require.Equal(t, test.offered, strings.Join(got, " "))
+			require.Len(t, n.rules(kept), test.rules)
+			require.Equal(t, []netip.Addr{ip("127.0.0.1")}, n.offered(ip("127.0.0.1")))
+		})
+	}
+	for text, want := range map[string]string{
+		"example.org": "not an IP address", "203.0.113.7/x": `"x" is not an IP address`,
+		"203.0.113.7/10.9.9.9": "10.9.9.9 is not an address of this machine", "203.0.113.7/::1": "both must be IPv4 or both IPv6",
+	} {
+		_, err := parseNodeIPs([]string{text}, machine)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := NewAPI(Config{Log: slog.New(slog.DiscardHandler)})
 	require.ErrorContains(t, err, "neither")
 }
 
