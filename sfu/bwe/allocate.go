@@ -5,12 +5,15 @@ import (
 	"slices"
 )
 
-// What was measured of a layer a second ago may be more now: so much more than
-// its cost must be free before a stream is raised to an option. And so much less
-// suffices to keep one: the estimate says soon enough if it does not fit.
+// What was measured of a layer a second ago may be more now, or less.
 const (
-	Raise = 1.10
-	Keep  = 0.95
+	// Raise times its cost must be free before a stream is raised to an option,
+	Raise = 1.02
+	// or so much if the last time that it was raised the path became congested.
+	RaiseAgain = 1.15
+	// Hold times its cost suffices to keep the layer in use: the estimate says soon
+	// enough if it does not fit, and a change of layers costs a key frame.
+	Hold = 0.8
 )
 
 // Stream is a video stream that wants a share of a subscriber's bandwidth.
@@ -18,12 +21,14 @@ type Stream struct {
 	Priority int     // higher ones are served first
 	Costs    []int64 // bits per second of each option, from the least wanted to the most
 	Current  int     // option in use, -1 if none
+	Hold     int     // least option of the layer in use, -1 if none
+	Careful  bool    // raise and hold only what fits with a reserve
 }
 
 // Allocate spends budget, in bits per second, on streams and sets chosen[i] to
 // the option of stream i, -1 to pause it. First each stream gets its lowest
 // option, in order of priority; with what is left they are raised, the one of
-// highest priority as far as it goes, then the next. See Raise and Keep.
+// highest priority as far as it goes, then the next. See Raise and Hold.
 //
 // chosen must be as long as streams. It reports whether every stream got its
 // highest option.
@@ -37,10 +42,13 @@ func Allocate(budget int64, streams []Stream, chosen []int) (all bool) {
 	})
 	fits := func(s *Stream, option int, spent int64) bool {
 		factor := 1.0
-		if option > s.Current {
+		switch {
+		case option > s.Current && s.Careful:
+			factor = RaiseAgain
+		case option > s.Current:
 			factor = Raise
-		} else if option == s.Current {
-			factor = Keep
+		case option == s.Hold && !s.Careful:
+			factor = Hold
 		}
 		return int64(float64(s.Costs[option])*factor)-spent <= budget
 	}

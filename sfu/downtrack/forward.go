@@ -195,7 +195,7 @@ func (d *DownTrack) Forward(p *fanout.Packet) {
 		return
 	}
 	// What comes of a layer before its key frame does not leave, and need not wait.
-	idle := i != d.current && d.paced == 0 && !d.held.on && !(p.KeyFrame && p.Start)
+	idle := i != d.current && d.paced == 0 && !d.held.on && (!p.KeyFrame || !p.Start)
 	if idle || !d.video || d.line.pass(d, i, p) {
 		d.take(i, p)
 	}
@@ -258,7 +258,7 @@ func (d *DownTrack) inTime(p *fanout.Packet) bool {
 		switch {
 		case limit < d.temporal:
 			d.temporal = limit
-		case tid > d.temporal && tid <= limit && p.VP8.Y:
+		case tid == d.temporal+1 && tid <= limit && p.VP8.Y:
 			d.temporal = tid
 		case p.KeyFrame:
 			d.temporal = limit
@@ -360,6 +360,10 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	d.ids.begin(p)
 	old := d.current
 	d.current = i
+	d.cfg.Log.Debug("layer", "track", d.ID(), "from", old, "to", i, "wished", d.wish.Layer, "allowed", d.allowed.layer)
+	if old != None && i > old {
+		d.line.raisedAt = p.Now
+	}
 	d.temporal = allTemporal
 	if i == d.allowed.layer {
 		d.temporal = d.allowed.temporal

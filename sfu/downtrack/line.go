@@ -28,6 +28,15 @@ const (
 	logEvery          = 20  // ticks
 )
 
+// A stream that was raised so long before the path became congested was raised
+// too early, and it is not tried again for so long.
+const (
+	raiseFails   = 5 * time.Second
+	shortCareful = time.Second
+	leastCareful = 10 * time.Second
+	mostCareful  = 60 * time.Second
+)
+
 // LineConfig describes the way to a subscriber.
 type LineConfig struct {
 	// WriteRTCP sends reports to the subscriber.
@@ -51,14 +60,17 @@ type Line struct {
 	// Read by anyone.
 	target atomic.Int64 // bits per second
 	queued atomic.Int32 // packets in the pacer
-	loss   atomic.Uint32
 
-	tracks   []*DownTrack
-	ticks    int
-	twcc     uint16 // next transport-wide sequence number
-	estimate bool   // the subscriber reports, so that the estimate means something
-	behind   bool   // congested at the last look
-	behindAt time.Time
+	tracks      []*DownTrack
+	ticks       int
+	twcc        uint16    // next transport-wide sequence number
+	estimate    bool      // the subscriber reports, so that the estimate means something
+	behind      bool      // congested at the last look
+	raisedAt    time.Time // when a stream was last raised to a higher layer
+	carefulTill time.Time // see bwe.Stream
+	careful     time.Duration
+	tight       bool // the path is known to carry little more than the estimate
+
 	audioNow int64 // bytes of audio sent since the last allocation
 	repairs  int64 // bytes sent again, likewise
 	lastLook time.Time
@@ -133,6 +145,8 @@ func (l *Line) Tick(now time.Time) {
 	l.ticks++
 	l.est.Tick(now)
 	l.look(now)
+	full := l.est.Stats().Capacity
+	l.tight = full > 0 && l.est.Target() < full*3/2
 	if l.ticks%allocateEvery == 0 {
 		l.allocate(now)
 	}
@@ -168,20 +182,30 @@ func (l *Line) log() {
 // look acts at once when the path becomes congested, or is free again.
 func (l *Line) look(now time.Time) {
 	behind := l.estimate && l.est.Congested(now)
-	if behind {
-		l.behindAt = now
-	}
 	if behind == l.behind {
 		return
 	}
 	l.behind = behind
 	if behind {
 		l.pacer.end()
+		l.beCareful(now)
 	}
+	l.cfg.Log.Debug("line", "congested", behind, "target", l.est.Target(), "paced", l.pacer.len())
 	l.allocate(now)
 	if l.pacer.len() > 0 {
 		l.worker.Wake(l)
 	}
+}
+
+// beCareful is called when the path became congested. If a stream was raised
+// shortly before, that was too much, and it is not tried again for a while.
+func (l *Line) beCareful(now time.Time) {
+	if now.Sub(l.raisedAt) < raiseFails {
+		l.careful = min(max(2*l.careful, leastCareful), mostCareful)
+	} else {
+		l.careful = shortCareful
+	}
+	l.carefulTill = now.Add(l.careful)
 }
 
 func (l *Line) add(d *DownTrack) { l.tracks = append(l.tracks, d) }

@@ -15,9 +15,8 @@ import (
 const (
 	maxPaced     = 1024 // packets waiting per line
 	maxWait      = time.Second
-	paceFactor   = 2.5 // video leaves at so many times the estimate,
-	paceTight    = 1.1 // or so many shortly after the path was congested
-	tightFor     = 3 * time.Second
+	paceFactor   = 2.5  // video leaves at so many times the estimate,
+	paceTight    = 1.15 // or so many where the path carries no more than that
 	paceBurst    = 0.01 // seconds of that rate may leave at once
 	wireOverhead = 64   // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 	probeLate    = 4    // a probe that lasts so many times its duration is given up
@@ -113,7 +112,7 @@ func (l *Line) rate() float64 {
 	if l.pacer.probe.ID != 0 {
 		return float64(l.pacer.probe.Rate)
 	}
-	if l.pacer.filled.Sub(l.behindAt) < tightFor {
+	if l.tight {
 		return paceTight * float64(l.est.Target())
 	}
 	return paceFactor * float64(l.est.Target())

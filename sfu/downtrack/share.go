@@ -41,8 +41,10 @@ func (l *Line) allocate(now time.Time) {
 			d.starve(false)
 			continue
 		}
-		options, costs, current := d.offers(now)
-		l.streams = append(l.streams, bwe.Stream{Priority: d.wish.Priority, Costs: costs, Current: current})
+		options, costs, current, hold := d.offers(now)
+		l.streams = append(l.streams, bwe.Stream{
+			Priority: d.wish.Priority, Costs: costs, Current: current, Hold: hold, Careful: now.Before(l.carefulTill),
+		})
 		l.shares, l.options = append(l.shares, d), append(l.options, options)
 	}
 	l.est.SetWish(int64(float64(bwe.Total(l.streams))*bwe.Raise + l.audio + l.repair))
@@ -73,9 +75,10 @@ func (l *Line) allocate(now time.Time) {
 }
 
 // offers lists the ways to send the stream, the cheapest first, with what they
-// cost, and which of them is in use (-1: none).
-func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, current int) {
-	current = -1
+// cost, and which of them is in use and is the least of the layer in use (-1:
+// none).
+func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, current, hold int) {
+	current, hold = -1, -1
 	one := d.stream()
 	below := int64(0)
 	for i := 0; i <= d.wish.Layer; i++ {
@@ -97,6 +100,9 @@ func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, curr
 				continue // better a smaller picture that moves
 			}
 			options, costs = append(options, option{i, t}), append(costs, cost+below)
+			if using && hold < 0 {
+				hold = len(options) - 1
+			}
 			if using && d.allowed.temporal >= t {
 				current = len(options) - 1
 			}
@@ -105,7 +111,7 @@ func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, curr
 			below += before // a higher layer needs this one
 		}
 	}
-	return options, costs, current
+	return options, costs, current, hold
 }
 
 // temporalFor is the lowest temporal layer of l that has the frames wanted.
