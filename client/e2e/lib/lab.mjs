@@ -11,7 +11,7 @@ import { until } from './poll.mjs';
 import { binary } from './server.mjs';
 import { temporaryDirectory } from './temporary.mjs';
 
-const program = process.env.DIEMCAU_LAB_BIN ?? binary;
+const program = process.env.LAB_BIN ?? binary;
 
 export class Lab {
   #process;
