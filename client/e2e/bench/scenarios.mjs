@@ -233,8 +233,8 @@ export const scenarios = {
   bursts,
   'join-udp': join('nothing in the way', { expect: { protocol: 'udp' }, spec: {} }),
   'join-tcp': join('UDP blocked: ICE-TCP', { expect: { protocol: 'tcp' }, spec: { phases: [{ both: { block: ['udp'] } }] } }),
-  // The server's part is configured with --set turn.…; {host}, {cert} and {key} are filled in,
-  // and turn.bench is a name of its that the browser knows.
+  // The server's part is configured with --set turn.…; {host}, {cert} and {key} are filled in.
+  // Its domain must be an address: there is no DNS in the lab.
   'join-turn': join('UDP and the TCP media port blocked: TURN over TLS', {
     expect: { relay: 'tls' },
     certificate: true,
