@@ -49,10 +49,14 @@ export function freezes(shown, from, to) {
 
 export const total = (list) => list.reduce((sum, { length }) => sum + length, 0);
 
-/** How long the picture is without the longest pause that is over later than `from`: its end, less from. */
-export function backAfterLongest(shown, from, to) {
-  const longest = pauses(shown, from, to).reduce((a, b) => (b.length > a.length ? b : a));
-  return longest.length < 300 ? 0 : longest.start + longest.length - from;
+/**
+ * How long after an event the picture is back: the end of the longest pause that begins within
+ * 2 s of it, less the event's time. 0 if there is none of 300 ms. Later pauses have other causes.
+ */
+export function backAfter(shown, event, to) {
+  const near = pauses(shown, event, to).filter(({ start }) => start <= event + 2000);
+  const longest = near.reduce((a, b) => (b.length > a.length ? b : a), { start: event, length: 0 });
+  return longest.length < 300 ? 0 : longest.start + longest.length - event;
 }
 
 /** When after `from` frames come steadily again: the first of six in half a second. */

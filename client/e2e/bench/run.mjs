@@ -12,8 +12,9 @@ const usage = `usage: npm run bench -- [options] SCENARIO...
   --json FILE     write everything that was measured
   --seed N        of the network's randomness; each run adds one (default 1)
   --fps N         of the camera (default 15)
-  --set KEY=VALUE configure the server, as in configs/reference.yaml; {host}, {cert} and
-                  {key} in VALUE stand for its address and a certificate for it
+  --set KEY=VALUE configure the server, as in configs/reference.yaml; {host} in VALUE
+                  stands for its address; for join-turn {cert} and {key} for a
+                  certificate of it
   --log           print the server's log after each run
   --url URL --key KEY --secret SECRET
                   measure another LiveKit-compatible server; {host} in URL stands for this

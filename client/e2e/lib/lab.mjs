@@ -11,6 +11,8 @@ import { until } from './poll.mjs';
 import { binary } from './server.mjs';
 import { temporaryDirectory } from './temporary.mjs';
 
+const program = process.env.LAB_BIN ?? binary;
+
 export class Lab {
   #process;
   #dir;
@@ -37,7 +39,7 @@ export class Lab {
     const file = join(this.#dir.path, 'spec.json');
     await writeFile(file, JSON.stringify(spec));
     // It ends when this process does, by the end of its standard input.
-    this.#process = spawn(binary, ['loadtest', 'impair', '--spec', file], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#process = spawn(program, ['loadtest', 'impair', '--spec', file], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#process.once('error', (err) => { this.#stderr += err.message; this.#ended = true; });
     this.#process.once('exit', () => { this.#ended = true; });
     this.#process.stdin.on('error', () => {}); // it ended first, which #say and down report

@@ -41,8 +41,12 @@ test('pauses and freezes', () => {
   assert.equal(f.total(f.freezes([], 0, 5000)), 5000, 'no picture at all is frozen all the time');
   assert.deepEqual(f.freezes([...frames(0, 1000), ...frames(1400, 3000)], 0, 2950), [],
     'frames that were shown but not told of are no freeze');
-  assert.equal(f.backAfterLongest(shown, 1000, 2950), 400);
-  assert.equal(f.backAfterLongest(frames(0, 3000), 1000, 2950), 0);
+  assert.equal(f.backAfter(shown, 940, 2950), 460);
+  assert.equal(f.backAfter(shown, 970, 2950), 430, 'a pause under way');
+  assert.equal(f.backAfter(frames(0, 3000), 1000, 2950), 0);
+  assert.equal(f.backAfter(frames(0, 1000), 970, 2950), 1980, 'a picture that never comes back');
+  const later = [...frames(0, 4000), ...frames(5000, 6000)].map((frame, i) => [frame[0], frame[1], i, 1]);
+  assert.equal(f.backAfter(later, 1000, 5900), 0, 'a later pause has another cause');
   assert.equal(f.steadyAfter(shown, 1000), 400);
   assert.equal(f.steadyAfter(shown, 2900), Infinity);
 });
