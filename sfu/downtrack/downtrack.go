@@ -108,8 +108,7 @@ type DownTrack struct {
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
-	paced      int    // packets waiting in the line's pacer
-	padNext    uint16 // of video: turns over the newest packets
+	paced      int // packets waiting in the line's pacer
 
 	// Reports.
 	packets    uint32

@@ -15,7 +15,6 @@ const (
 	ntpEpoch      = 2208988800 // seconds from 1900 to 1970
 	defaultRTT    = 100 * time.Millisecond
 	maxNackedOnce = 64 // packets resent for one NACK message
-	padTries      = 32 // newest packets that serve as padding
 	padOnly       = 255
 )
 
@@ -180,20 +179,13 @@ func (d *DownTrack) canPad() bool {
 	return d.video && d.out.ready && d.started && d.out.rtxSSRC != 0 && d.out.twcc != 0 && d.packets > 0
 }
 
-// padding sends a packet that the receiver needs not: a recent one again, or
-// where there is none, one of padding only, on the RTX stream, which counts
-// neither as media nor as loss.
+// padding sends a packet that the receiver needs not: one of padding only, on the
+// RTX stream, where it counts neither as media nor as loss. (Recent packets sent
+// again would be larger, but libwebrtc takes those of frames that it has yet to
+// decode for new ones.)
 func (d *DownTrack) padding(now time.Time) bool {
 	if !d.canPad() {
 		return false
-	}
-	if last, ok := d.seq.Last(); ok {
-		for range padTries {
-			d.padNext++
-			if e := d.history.get(last - d.padNext%padTries); e != nil && d.fetch(*e, now) > 0 {
-				return true
-			}
-		}
 	}
 	pad := d.rtxBuf[:padOnly]
 	clear(pad)

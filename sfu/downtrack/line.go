@@ -31,10 +31,12 @@ const (
 // A stream that was raised so long before the path became congested was raised
 // too early, and it is not tried again for so long.
 const (
-	raiseFails   = 5 * time.Second
-	shortCareful = time.Second
-	leastCareful = 10 * time.Second
-	mostCareful  = 60 * time.Second
+	raiseFails    = 5 * time.Second
+	standingQueue = 60 * time.Millisecond
+	standingFor   = 1500 * time.Millisecond
+	shortCareful  = time.Second
+	leastCareful  = 10 * time.Second
+	mostCareful   = 60 * time.Second
 )
 
 // LineConfig describes the way to a subscriber.
@@ -69,7 +71,8 @@ type Line struct {
 	raisedAt    time.Time // when a stream was last raised to a higher layer
 	carefulTill time.Time // see bwe.Stream
 	careful     time.Duration
-	tight       bool // the path is known to carry little more than the estimate
+	queueSince  time.Time // a queue has been standing on the path
+	tight       bool      // the path is known to carry little more than the estimate
 
 	audioNow int64 // bytes of audio sent since the last allocation
 	repairs  int64 // bytes sent again, likewise
@@ -145,14 +148,14 @@ func (l *Line) Tick(now time.Time) {
 	l.ticks++
 	l.est.Tick(now)
 	l.look(now)
-	full := l.est.Stats().Capacity
-	l.tight = full > 0 && l.est.Target() < full*3/2
+	l.overspends(now)
 	if l.ticks%allocateEvery == 0 {
 		l.allocate(now)
 	}
 	if l.estimate && l.pacer.probe.ID == 0 {
 		if p, ok := l.est.NextProbe(now); ok && l.canProbe() {
 			l.pacer.begin(p, now)
+			l.cfg.Log.Debug("line", "probe", p.ID, "rate", p.Rate, "bytes", p.Bytes)
 			l.worker.Wake(l)
 		}
 	}
@@ -194,6 +197,21 @@ func (l *Line) look(now time.Time) {
 	l.allocate(now)
 	if l.pacer.len() > 0 {
 		l.worker.Wake(l)
+	}
+}
+
+// overspends looks whether what is sent, though no more than it was when it was
+// chosen, keeps a queue standing.
+func (l *Line) overspends(now time.Time) {
+	st := l.est.Stats()
+	l.tight = st.Capacity > 0 && st.Target < st.Capacity*3/2
+	if st.QueueDelay < standingQueue {
+		l.queueSince = time.Time{}
+	} else if l.queueSince.IsZero() {
+		l.queueSince = now
+	} else if now.Sub(l.queueSince) > standingFor {
+		l.queueSince = now
+		l.beCareful(now)
 	}
 }
 

@@ -14,7 +14,8 @@ const (
 
 const (
 	meterSlot  = 250 * time.Millisecond
-	meterSlots = 8  // slots that the rate is taken over
+	meterSlots = 24 // slots that the rate is taken over
+	meterGap   = time.Second
 	overhead   = 64 // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 )
 
@@ -33,14 +34,12 @@ type meter struct {
 type count struct{ bytes, frames int64 }
 
 func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEnd bool) {
-	if m.begun.IsZero() {
-		m.begun, m.filled = now, 1
+	if m.begun.IsZero() || now.Sub(m.begun) > meterGap {
+		// What was before a silence says nothing of what comes now.
+		m.slots = [meterSlots][MaxSpatial][MaxTemporal]count{}
+		m.begun, m.filled, m.at = now, 1, 0
 	}
-	for n := 0; now.Sub(m.begun) >= meterSlot; n++ {
-		if n == meterSlots { // long silence
-			m.begun = now
-			break
-		}
+	for now.Sub(m.begun) >= meterSlot {
 		m.next()
 	}
 	c := &m.slots[m.at][min(spatial, MaxSpatial-1)][min(temporal, MaxTemporal-1)]
@@ -71,7 +70,7 @@ func (m *meter) next() {
 }
 
 // Rate is what the layer's temporal layers up to temporal cost on the wire, in
-// bits per second over the last two seconds: of a stream without scalable coding all
+// bits per second over the last six seconds: of a stream without scalable coding all
 // of it, else of that spatial layer alone.
 func (l *Layer) Rate(spatial, temporal int) (sum int64) {
 	for t := range min(temporal+1, MaxTemporal) {

@@ -13,7 +13,7 @@ func TestMeter(t *testing.T) {
 	now := time.Unix(1000, 0)
 	// 30 frames a second of two packets of 936 bytes and headers: 480 kbit/s,
 	// every second frame of temporal layer 1.
-	for range 60 {
+	for range 200 {
 		temporal := uint8(now.UnixMilli() / 33 % 2)
 		m.add(now, 0, temporal, 936, false)
 		m.add(now, 0, temporal, 936, true)
@@ -26,7 +26,7 @@ func TestMeter(t *testing.T) {
 	require.Zero(t, l.Rate(1, MaxTemporal-1))
 	// After a silence what was before does not count for long.
 	now = now.Add(time.Hour)
-	for range 40 {
+	for range 80 {
 		m.add(now, 9, 9, 186, true) // layers beyond the bounds count as the last
 		now = now.Add(100 * time.Millisecond)
 	}
