@@ -141,7 +141,7 @@ func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
 		return 0
 	}
 	p.Payload = d.retryBuf[start:end]
-	if id := layer.Feed().DescriptorID(); id != 0 {
+	if id := layer.Feed().DescriptorID(); id != 0 && d.scalable {
 		p.Desc = codec.HeaderExtension(d.retryBuf[:n], id)
 	}
 	d.ids.read(&p, d.mime)

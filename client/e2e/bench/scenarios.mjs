@@ -50,6 +50,12 @@ function quality({ shown, samples, start, end, route, lab }, limits) {
   };
 }
 
+/** How often widths that went down go up, or the other way round. */
+export function turns(widths) {
+  const signs = widths.slice(1).map((width, i) => Math.sign(width - widths[i])).filter((sign) => sign !== 0);
+  return signs.slice(1).filter((sign, i) => sign !== signs[i]).length;
+}
+
 const delayed = (impairment, rtt) => (rtt ? { ...impairment, delay: `${rtt / 2}ms` } : impairment);
 const both = (down, rtt) => ({ down: delayed(down, rtt), up: delayed({}, rtt) });
 
@@ -76,7 +82,7 @@ function rate(kbps, rtt) {
         figures.push(
           { name: 'down after', value: seconds(down - narrow), unit: 's', limit: 2 },
           { name: 'up after', value: seconds(high - wideAgain), unit: 's', limit: 8 },
-          { name: 'layer changes', value: changes.length - 1, want: 2 },
+          { name: 'turns', value: turns(changes.map(({ width }) => width)), limit: 1 }, // down, and up again
         );
       } else {
         figures.push({ name: 'up after', value: seconds(high - wideAgain), unit: 's', limit: 10 });
