@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
@@ -71,12 +72,20 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 // to have.
 func (p *participant) offered(offer *livekit.SessionDescription) {
 	prefer := make(map[string]string)
-	for _, t := range p.pending {
-		if t.info.MimeType != "" {
-			for _, cid := range t.cids {
-				prefer[cid] = t.info.MimeType
+	note := func(all []*encoding) {
+		for _, e := range all {
+			for _, cid := range e.cids {
+				if e.codec.MimeType != "" {
+					prefer[cid] = e.codec.MimeType
+				}
 			}
 		}
+	}
+	for _, t := range p.pending {
+		note(t.encodings)
+	}
+	for _, t := range p.published {
+		note(slices.DeleteFunc(slices.Clone(t.encodings), func(e *encoding) bool { return !e.due }))
 	}
 	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), prefer))
 }

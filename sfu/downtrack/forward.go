@@ -225,6 +225,10 @@ func (d *DownTrack) take(i int, p *fanout.Packet) {
 	case len(p.Payload) == 0:
 		d.seq.Drop(p.Header.SequenceNumber)
 		return
+	case p.Unreadable:
+		d.seq.Drop(p.Header.SequenceNumber)
+		d.layers[i].RequestKeyFrame()
+		return
 	case !d.inTime(p):
 		return
 	}
@@ -435,6 +439,9 @@ func (d *DownTrack) tick(now time.Time) {
 	}
 	if d.video && d.target != None && d.target != d.current && d.layers[d.target].Live(now) {
 		d.layers[d.target].RequestKeyFrame()
+	}
+	if d.wish.Layer == None && d.packets == 0 {
+		d.open(now)
 	}
 	if d.out.ready && d.current != None && d.packets > 0 && now.Sub(d.lastReport) >= reportEvery {
 		d.lastReport = now
