@@ -133,7 +133,7 @@ func (r reader) Read(buf []byte, _ interceptor.Attributes) (int, interceptor.Att
 func (b *bench) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sent = append(b.sent, &rtp.Packet{Header: *h, Payload: append([]byte(nil), payload...)})
+	b.sent = append(b.sent, &rtp.Packet{Header: h.Clone(), Payload: append([]byte(nil), payload...)})
 	return len(payload), nil
 }
 

@@ -327,7 +327,9 @@ func (d *DownTrack) watch(i int, p *fanout.Packet) {
 		d.held = held{on: true, first: p.Header.SequenceNumber, last: p.Header.SequenceNumber, since: p.Arrival}
 	default:
 		d.switchTo(i, p)
-		d.send(p)
+		if d.inTime(p) {
+			d.send(p)
+		}
 	}
 }
 
@@ -362,6 +364,7 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	d.held = held{}
 	d.seq.Switch(p.Header.SequenceNumber)
 	d.ids.begin(p)
+	d.svc.Restart()
 	old := d.current
 	d.current = i
 	d.temporal = allTemporal
