@@ -235,6 +235,11 @@ func (t *publication) assign() {
 	}
 }
 
+// isStereo tells whether a track is sound in stereo.
+func isStereo(info *livekit.TrackInfo) bool {
+	return info.Stereo || slices.Contains(info.AudioFeatures, livekit.AudioTrackFeature_TF_STEREO)
+}
+
 // downCodec is what a subscriber gets of an encoding: sound whether in RED or not.
 func (e *encoding) downCodec() webrtc.RTPCodecCapability {
 	c := e.codec

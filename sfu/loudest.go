@@ -167,7 +167,7 @@ func (s *subscription) rebind(t *publication) {
 	s.track = t
 	p.subs[t.info.Sid] = s
 	t.subscribers[p] = s
-	s.down.Rebind(t.info.Sid, streamID(t), s.wish())
+	s.down.Rebind(t.info.Sid, streamID(t), isStereo(t.info), s.wish())
 	for i, l := range t.layers {
 		if l != nil {
 			s.down.SetLayer(i, l)

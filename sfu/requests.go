@@ -2,10 +2,11 @@ package sfu
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/transport"
 )
 
 // Bounds of what a client may say about itself, in bytes.
@@ -71,23 +72,27 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 // offered passes on the client's offer, with the codecs its announced tracks are
 // to have.
 func (p *participant) offered(offer *livekit.SessionDescription) {
-	prefer := make(map[string]string)
-	note := func(all []*encoding) {
-		for _, e := range all {
-			for _, cid := range e.cids {
-				if e.codec.MimeType != "" {
-					prefer[cid] = e.codec.MimeType
-				}
-			}
+	tracks := make(map[string]transport.Wanted)
+	note := func(e *encoding, info *livekit.TrackInfo, mime string) {
+		for _, cid := range e.cids {
+			tracks[cid] = transport.Wanted{Mime: mime, Stereo: isStereo(info)}
 		}
 	}
 	for _, t := range p.pending {
-		note(t.encodings)
+		for _, e := range t.encodings {
+			note(e, t.info, e.codec.MimeType)
+		}
 	}
 	for _, t := range p.published {
-		note(slices.DeleteFunc(slices.Clone(t.encodings), func(e *encoding) bool { return !e.due }))
+		for _, e := range t.encodings {
+			mime := ""
+			if e.due {
+				mime = e.codec.MimeType // the codec of what flows stays as it is
+			}
+			note(e, t.info, mime)
+		}
 	}
-	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), prefer))
+	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), tracks))
 }
 
 func (p *participant) trickle(t *livekit.TrickleRequest) {

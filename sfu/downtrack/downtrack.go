@@ -42,6 +42,7 @@ const (
 type Config struct {
 	TrackID  string // the track's sid; the id in msid
 	StreamID string // the stream id in msid
+	Stereo   bool   // of audio
 	Codec    webrtc.RTPCodecCapability
 	Backups  []webrtc.RTPCodecCapability // in which it can be sent too, by Use
 	Kind     webrtc.RTPCodecType
@@ -140,7 +141,10 @@ type output struct {
 }
 
 // name is how the stream is called in descriptions.
-type name struct{ track, stream string }
+type name struct {
+	track, stream string
+	stereo        bool
+}
 
 // New makes a stream on line that begins to flow once it is bound, started and
 // has a layer.
@@ -150,7 +154,7 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		video: cfg.Kind == webrtc.RTPCodecTypeVideo,
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
-	d.name.Store(&name{cfg.TrackID, cfg.StreamID})
+	d.name.Store(&name{cfg.TrackID, cfg.StreamID, cfg.Stereo})
 	d.setCodec(cfg.Codec)
 	if d.video {
 		d.history = newHistory(1024)
@@ -222,8 +226,8 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 
 // Rebind makes the stream carry another track; its layers follow by SetLayer. The
 // name is that of the next description.
-func (d *DownTrack) Rebind(trackID, streamID string, wish Wish) {
-	d.name.Store(&name{trackID, streamID})
+func (d *DownTrack) Rebind(trackID, streamID string, stereo bool, wish Wish) {
+	d.name.Store(&name{trackID, streamID, stereo})
 	d.worker.Do(func() {
 		if d.closed.Load() {
 			return
@@ -306,6 +310,9 @@ func (d *DownTrack) RID() string { return "" }
 // StreamID is the stream id in msid.
 func (d *DownTrack) StreamID() string { return d.name.Load().stream }
 
+// Stereo tells whether the sound is in stereo, for descriptions.
+func (d *DownTrack) Stereo() bool { return d.name.Load().stereo }
+
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
 
@@ -384,8 +391,10 @@ func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
 
 func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
 
-// matchCodec finds the negotiated format to send a codec in. H.264 must agree
-// in packetization mode and, where possible, in profile (RFC 6184 section 8.1).
+// matchCodec finds the negotiated format to send a codec in. H.264 agrees in
+// packetization mode where possible, in any case not in one that lacks what is sent,
+// and in profile where possible (RFC 6184 section 8.1); all this once its parameters
+// are known.
 func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters) (webrtc.RTPCodecParameters, bool) {
 	best, score := -1, 0
 	for i, c := range have {
@@ -393,13 +402,14 @@ func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters
 			continue
 		}
 		s := 1
-		if strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) {
-			if fmtp(c.SDPFmtpLine, "packetization-mode") == fmtp(want.SDPFmtpLine, "packetization-mode") {
+		if strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) && want.SDPFmtpLine != "" {
+			switch mode := fmtp(c.SDPFmtpLine, "packetization-mode"); {
+			case mode == fmtp(want.SDPFmtpLine, "packetization-mode"):
 				s += 2
+			case mode == "0":
+				continue // fragments are not for who takes whole NAL units only
 			}
-			if want.SDPFmtpLine == "" {
-				s = 1 // not known yet
-			} else if p, q := fmtp(c.SDPFmtpLine, "profile-level-id"), fmtp(want.SDPFmtpLine, "profile-level-id"); len(p) == 6 && len(q) == 6 && strings.EqualFold(p[:2], q[:2]) {
+			if p, q := fmtp(c.SDPFmtpLine, "profile-level-id"), fmtp(want.SDPFmtpLine, "profile-level-id"); len(p) == 6 && len(q) == 6 && strings.EqualFold(p[:2], q[:2]) {
 				s++
 			}
 		}

@@ -195,7 +195,7 @@ func (d *DownTrack) Forward(p *fanout.Packet) {
 		return
 	}
 	// What comes of a layer before its key frame does not leave, and need not wait.
-	idle := i != d.current && d.paced == 0 && !d.held.on && !(p.KeyFrame && p.Start)
+	idle := i != d.current && d.paced == 0 && !d.held.on && (!p.KeyFrame || !p.Start)
 	if idle || !d.video || d.line.pass(d, i, p) {
 		d.take(i, p)
 	}
