@@ -117,13 +117,14 @@ func (p *participant) stopForbidden() {
 		if p.mayPublish(t.info.Source) {
 			continue
 		}
-		stops := t.stops
 		p.room.unpublish(t)
 		p.trackUnpublished(t.info.Sid)
 		p.room.node.cleanup(func() {
-			for _, stop := range stops {
-				if stop != nil {
-					stop()
+			for _, e := range t.encodings {
+				for _, stop := range e.stops {
+					if stop != nil {
+						stop()
+					}
 				}
 			}
 		})

@@ -14,35 +14,47 @@ import (
 // switch it off.
 const lowerAfter = 3500 * time.Millisecond
 
-// demand tells the publisher of a video track which layers are wanted ("dynacast").
-// A higher layer is asked for at once, one that nobody wants is given up a little
-// later. A layer wanted by a subscriber whose bandwidth does not suffice for it
-// counts as wanted, and so do all below it, for they serve that subscriber.
+// demand tells the publisher of a track which layers of which codecs are wanted
+// ("dynacast"). A higher layer is asked for at once, one that nobody wants is given
+// up a little later. A layer wanted by a subscriber whose bandwidth does not suffice
+// for it counts as wanted, and so do all below it, for they serve that subscriber.
 func (t *publication) demand(now time.Time) {
-	if t.info.Type != livekit.TrackType_VIDEO {
+	if t.info.Type != livekit.TrackType_VIDEO && len(t.encodings) == 1 {
 		return
 	}
-	want := downtrack.None
-	for p, s := range t.subscribers {
-		if !p.disabled[t.info.Sid] {
-			want = max(want, s.layer)
+	changed := false
+	for i, e := range t.encodings {
+		want := downtrack.None
+		for p, s := range t.subscribers {
+			if (s.want == i || s.uses == i) && !p.disabled[t.info.Sid] {
+				want = max(want, s.layer)
+			}
 		}
+		if want != downtrack.None && svc(e.codec) {
+			want = downtrack.MaxLayers - 1 // one stream, all of it or nothing
+		}
+		changed = e.demand(want, now) || changed
 	}
-	if want != downtrack.None && svc(t.codec) {
-		want = downtrack.MaxLayers - 1 // one stream, all of it or nothing
+	if changed {
+		t.tellDemand()
 	}
+}
+
+// demand notes what is wanted of one codec, and tells whether its publisher must
+// hear of it.
+func (e *encoding) demand(want int, now time.Time) bool {
 	switch {
-	case want == t.demanded:
-		t.lowerSince = time.Time{}
-		return
-	case want < t.demanded && t.lowerSince.IsZero():
-		t.lowerSince = now
-		return
-	case want < t.demanded && now.Sub(t.lowerSince) < lowerAfter:
-		return
+	case want == e.demanded:
+		e.lowerSince = time.Time{}
+		return false
+	case want < e.demanded && e.lowerSince.IsZero():
+		e.lowerSince = now
+		return false
+	case want < e.demanded && now.Sub(e.lowerSince) < lowerAfter:
+		return false
 	}
-	t.demanded, t.lowerSince = want, time.Time{}
-	t.tellDemand()
+	e.demanded, e.lowerSince = want, time.Time{}
+	return true
 }
 
 // svc tells whether the layers of a codec come in one stream.
@@ -51,16 +63,40 @@ func svc(c webrtc.RTPCodecCapability) bool {
 }
 
 func (t *publication) tellDemand() {
-	var qualities []*livekit.SubscribedQuality
-	for q := livekit.VideoQuality_LOW; q <= livekit.VideoQuality_HIGH; q++ {
-		qualities = append(qualities, &livekit.SubscribedQuality{Quality: q, Enabled: int(q) <= t.demanded})
+	if t.info.Type == livekit.TrackType_AUDIO {
+		t.tellAudioDemand()
+		return
 	}
-	_, codec, _ := strings.Cut(strings.ToLower(t.codec.MimeType), "/")
-	t.p.log.Debug("layers wanted", "track", t.info.Sid, "highest", t.demanded)
+	var codecs []*livekit.SubscribedCodec
+	for _, e := range t.encodings {
+		var qualities []*livekit.SubscribedQuality
+		for q := livekit.VideoQuality_LOW; q <= livekit.VideoQuality_HIGH; q++ {
+			qualities = append(qualities, &livekit.SubscribedQuality{Quality: q, Enabled: int(q) <= e.demanded})
+		}
+		t.p.log.Debug("layers wanted", "track", t.info.Sid, "codec", e.codec.MimeType, "highest", e.demanded)
+		codecs = append(codecs, &livekit.SubscribedCodec{Codec: e.shortName(), Qualities: qualities})
+	}
 	t.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SubscribedQualityUpdate{
 		SubscribedQualityUpdate: &livekit.SubscribedQualityUpdate{
-			TrackSid: t.info.Sid, SubscribedQualities: qualities,
-			SubscribedCodecs: []*livekit.SubscribedCodec{{Codec: codec, Qualities: qualities}},
+			TrackSid: t.info.Sid, SubscribedQualities: codecs[0].Qualities, SubscribedCodecs: codecs,
 		},
 	}})
+}
+
+func (t *publication) tellAudioDemand() {
+	var codecs []*livekit.SubscribedAudioCodec
+	for _, e := range t.encodings {
+		codecs = append(codecs, &livekit.SubscribedAudioCodec{Codec: e.shortName(), Enabled: e.demanded != downtrack.None})
+	}
+	t.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SubscribedAudioCodecUpdate{
+		SubscribedAudioCodecUpdate: &livekit.SubscribedAudioCodecUpdate{
+			TrackSid: t.info.Sid, SubscribedAudioCodecs: codecs,
+		},
+	}})
+}
+
+// shortName is how clients call a codec: vp8.
+func (e *encoding) shortName() string {
+	_, name, _ := strings.Cut(strings.ToLower(e.codec.MimeType), "/")
+	return name
 }

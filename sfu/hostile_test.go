@@ -212,9 +212,10 @@ func TestARoomOfManyTracksCanBeJoined(t *testing.T) {
 		for i := range count {
 			t := &publication{
 				p: p, info: &livekit.TrackInfo{Sid: fmt.Sprint("TR_", i), Type: livekit.TrackType_AUDIO},
-				codec:       webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2},
+				encodings:   []*encoding{newEncoding(livekit.TrackType_AUDIO, "opus", nil, "")},
 				subscribers: make(map[*participant]*subscription),
 			}
+			t.encoding = t.encodings[0]
 			p.published[t.info.Sid], r.tracks[t.info.Sid] = t, t
 		}
 	})

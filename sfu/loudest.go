@@ -3,9 +3,11 @@ package sfu
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
+	"github.com/pion/webrtc/v4"
 
 	"diemcau/sfu/downtrack"
 )
@@ -114,12 +116,21 @@ func (r *Room) bringTo(t *publication) {
 		if p.subs[t.info.Sid] != nil || !p.wants(t) {
 			continue
 		}
-		if s := p.silent(); s != nil && p.audioSections() >= maxAudioSections {
+		switch s := p.silent(); {
+		case s == nil || p.audioSections() < maxAudioSections:
+			p.subscribe(t)
+		case s.track.plain() && t.plain():
 			s.rebind(t)
-		} else {
+		default:
+			p.room.unsubscribe(s)
 			p.subscribe(t)
 		}
 	}
+}
+
+// plain tells whether a track is sound in Opus only, in RED or not.
+func (t *publication) plain() bool {
+	return len(t.encodings) == 1 && strings.EqualFold(t.downCodec().MimeType, webrtc.MimeTypeOpus)
 }
 
 // audioSections counts the media sections in which p receives audio.
@@ -156,7 +167,7 @@ func (s *subscription) rebind(t *publication) {
 	s.track = t
 	p.subs[t.info.Sid] = s
 	t.subscribers[p] = s
-	s.down.Rebind(t.info.Sid, streamID(t), s.wish())
+	s.down.Rebind(t.info.Sid, streamID(t), isStereo(t.info), s.wish())
 	for i, l := range t.layers {
 		if l != nil {
 			s.down.SetLayer(i, l)

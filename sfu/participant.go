@@ -268,6 +268,11 @@ func (p *participant) resumed(start *livekit.StartSession) {
 		RoomUpdate: &livekit.RoomUpdate{Room: r.proto()},
 	}})
 	p.awaitSync = true
+	for _, t := range p.published {
+		if t.info.Type == livekit.TrackType_VIDEO || len(t.encodings) > 1 {
+			t.tellDemand() // it may have missed a change
+		}
+	}
 	if start.SyncState != nil {
 		p.syncState(start.SyncState)
 	}

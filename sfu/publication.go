@@ -28,8 +28,14 @@ const (
 
 // pendingTrack is announced, but its media has not come yet.
 type pendingTrack struct {
-	cids []string // ids the media may come with
-	info *livekit.TrackInfo
+	encodings []*encoding
+	info      *livekit.TrackInfo
+}
+
+// has tells whether a stream is one of the track's, by its id.
+func (t *pendingTrack) has(l *receivedLayer) bool {
+	return t.info.Type == l.kind &&
+		slices.ContainsFunc(t.encodings, func(e *encoding) bool { return slices.Contains(e.cids, l.cid) })
 }
 
 // receivedLayer is a stream whose reading has begun.
@@ -46,16 +52,12 @@ type receivedLayer struct {
 
 // publication is a published track. The room's loop owns it.
 type publication struct {
-	p           *participant
-	cids        []string
-	info        *livekit.TrackInfo
-	codec       webrtc.RTPCodecCapability
-	layers      [downtrack.MaxLayers]*uptrack.Layer
-	stops       [downtrack.MaxLayers]func() // end the layers' streams
-	subscribers map[*participant]*subscription
+	*encoding // the preferred one
 
-	demanded   int       // highest layer that its publisher was told to send
-	lowerSince time.Time // a lower one would do; zero if not
+	p           *participant
+	info        *livekit.TrackInfo
+	encodings   []*encoding // all, the preferred one first
+	subscribers map[*participant]*subscription
 
 	loud   bool      // of audio: among the loudest, which are forwarded
 	loudAt time.Time // when it last was
@@ -67,37 +69,37 @@ func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) 
 func (p *participant) addTrack(req *livekit.AddTrackRequest) {
 	with := func(r *livekit.RequestResponse) { r.Request = &livekit.RequestResponse_AddTrack{AddTrack: req} }
 	switch {
+	case tooLarge(req):
+		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many layers or codecs, or too long a name", nil)
+		return
+	case req.Sid != "":
+		p.addCodec(req)
+		return
 	case !p.mayPublish(req.Source) || !sourceFits(req.Source, req.Type):
 		p.refuse(0, livekit.RequestResponse_NOT_ALLOWED, "does not have permission to publish this source", with)
 		return
 	case req.Cid == "" || (req.Type != livekit.TrackType_AUDIO && req.Type != livekit.TrackType_VIDEO):
 		p.refuse(0, livekit.RequestResponse_UNCLASSIFIED_ERROR, "add_track needs cid and type", with)
 		return
-	case req.Sid != "":
-		p.refuse(0, livekit.RequestResponse_UNSUPPORTED_TYPE, "a track has one codec here", with)
-		return
-	case tooLarge(req):
-		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many layers or codecs, or too long a name", nil)
-		return
 	case len(p.pending)+len(p.published) >= maxTracks:
 		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks", with)
 		return
 	}
 	for _, t := range p.pending {
-		if slices.Contains(t.cids, req.Cid) {
+		if slices.Contains(t.encodings[0].cids, req.Cid) {
 			p.trackPublished(req.Cid, t.info)
 			return
 		}
 	}
-	t := &pendingTrack{cids: []string{req.Cid}, info: newTrackInfo(req)}
-	for _, c := range req.SimulcastCodecs {
-		if c.Cid != "" && !slices.Contains(t.cids, c.Cid) {
-			t.cids = append(t.cids, c.Cid)
-		}
-	}
+	t := &pendingTrack{encodings: newEncodings(req), info: newTrackInfo(req)}
+	describe(t.info, t.encodings)
 	p.pending = append(p.pending, t)
 	p.trackPublished(req.Cid, t.info)
-	// The media may have come first.
+	p.matchWaiting()
+}
+
+// matchWaiting looks again at the media that came before its announcement.
+func (p *participant) matchWaiting() {
 	waiting := p.unmatched
 	p.unmatched = nil
 	for _, l := range waiting {
@@ -106,22 +108,14 @@ func (p *participant) addTrack(req *livekit.AddTrackRequest) {
 }
 
 func newTrackInfo(req *livekit.AddTrackRequest) *livekit.TrackInfo {
-	info := &livekit.TrackInfo{
+	return &livekit.TrackInfo{
 		Sid: guid.New("TR_"), Type: req.Type, Name: req.Name, Muted: req.Muted,
 		Width: req.Width, Height: req.Height, Source: req.Source, Layers: req.Layers,
 		Simulcast:  len(req.Layers) > 1,
 		DisableDtx: req.DisableDtx, Stereo: req.Stereo, DisableRed: req.DisableRed,
 		Encryption: req.Encryption, Stream: req.Stream, AudioFeatures: req.AudioFeatures,
+		BackupCodecPolicy: req.BackupCodecPolicy,
 	}
-	if req.Type == livekit.TrackType_AUDIO {
-		info.MimeType = transport.MimeRED
-		if req.DisableRed || req.Stereo || req.Encryption != livekit.Encryption_NONE {
-			info.MimeType = webrtc.MimeTypeOpus
-		}
-	} else if len(req.SimulcastCodecs) > 0 && req.SimulcastCodecs[0].Codec != "" {
-		info.MimeType = "video/" + strings.ToUpper(req.SimulcastCodecs[0].Codec)
-	}
-	return info
 }
 
 func (p *participant) trackPublished(cid string, info *livekit.TrackInfo) {
@@ -155,7 +149,10 @@ func tooLarge(req *livekit.AddTrackRequest) bool {
 		large = large || len(l.GetRid()) > maxText
 	}
 	for _, c := range req.SimulcastCodecs {
-		large = large || len(c.GetCodec()) > maxText || len(c.GetCid()) > maxText
+		large = large || len(c.GetCodec()) > maxText || len(c.GetCid()) > maxText || len(c.GetLayers()) > downtrack.MaxLayers
+		for _, l := range c.GetLayers() {
+			large = large || len(l.GetRid()) > maxText
+		}
 	}
 	return large
 }
@@ -238,15 +235,11 @@ func (p *participant) addLayer(l *receivedLayer) {
 		p.drop(l)
 		return
 	}
-	for _, t := range p.published {
-		if t.info.Type == l.kind && slices.Contains(t.cids, l.cid) && strings.EqualFold(t.codec.MimeType, l.codec.MimeType) {
-			t.setLayer(l)
-			return
-		}
+	if t, e := p.encodingOf(l); t != nil {
+		t.setLayer(e, l)
+		return
 	}
-	i := slices.IndexFunc(p.pending, func(t *pendingTrack) bool {
-		return t.info.Type == l.kind && slices.Contains(t.cids, l.cid)
-	})
+	i := slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return t.has(l) })
 	if i < 0 {
 		i = slices.IndexFunc(p.pending, func(t *pendingTrack) bool { return t.info.Type == l.kind })
 	}
@@ -275,16 +268,15 @@ func (p *participant) drop(l *receivedLayer) {
 // publish makes an announced track known to the room.
 func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	t := &publication{
-		p: p, info: pending.info, cids: pending.cids, codec: l.codec,
-		subscribers: make(map[*participant]*subscription), demanded: downtrack.MaxLayers - 1,
+		p: p, info: pending.info, encodings: pending.encodings, encoding: pending.encodings[0],
+		subscribers: make(map[*participant]*subscription),
 	}
-	if !slices.Contains(t.cids, l.cid) {
-		t.cids = append(t.cids, l.cid)
-	}
-	t.info.MimeType, t.info.Mid = l.codec.MimeType, l.mid
-	t.info.Codecs = []*livekit.SimulcastCodecInfo{{
-		MimeType: l.codec.MimeType, Mid: l.mid, Cid: t.cids[0], Layers: t.info.Layers,
-	}}
+	t.start(l) // in whatever codec it came
+	t.encodings = slices.DeleteFunc(t.encodings, func(e *encoding) bool {
+		return e != t.encoding && e.is(l.codec.MimeType)
+	})
+	describe(t.info, t.encodings)
+	t.info.Mid = l.mid
 	p.published[t.info.Sid] = t
 	p.room.tracks[t.info.Sid] = t
 	p.room.node.met.tracks.Inc()
@@ -292,20 +284,32 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	p.version++
 	p.room.broadcast(p)
 	p.room.emit(eventTrackPublished, p, t)
-	t.setLayer(l)
+	t.setLayer(t.encoding, l)
 	p.room.updateLoudest()
 	for _, o := range p.room.participants {
 		o.maybeSubscribe(t)
 	}
 }
 
-func (t *publication) setLayer(l *receivedLayer) {
-	if old := t.layers[l.index]; old != nil {
+func (t *publication) setLayer(e *encoding, l *receivedLayer) {
+	if old := e.layers[l.index]; old != nil {
 		t.p.room.node.cleanup(old.Wait)
 	}
-	t.layers[l.index], t.stops[l.index] = l.layer, l.stop
+	first := !e.received()
+	e.layers[l.index], e.stops[l.index] = l.layer, l.stop
+	if first && e != t.encoding {
+		e.start(l)
+		describe(t.info, t.encodings)
+		t.p.log.Info("track published in another codec", "track", t.info.Sid, "codec", l.codec.MimeType)
+		t.p.changed()
+	}
 	for _, s := range t.subscribers {
-		s.down.SetLayer(l.index, l.layer)
+		if t.encodings[s.uses] == e {
+			s.down.SetLayer(l.index, l.layer)
+		}
+	}
+	if first {
+		t.assign()
 	}
 }
 
@@ -321,26 +325,35 @@ func (p *participant) layerEnded(l *receivedLayer) {
 		return
 	}
 	for _, t := range p.published {
-		i := slices.Index(t.layers[:], l.layer)
-		if i < 0 {
-			continue
+		for _, e := range t.encodings {
+			if i := slices.Index(e.layers[:], l.layer); i >= 0 {
+				p.room.node.cleanup(l.layer.Wait)
+				t.clearLayer(e, i)
+				return
+			}
 		}
-		t.layers[i] = nil
-		p.room.node.cleanup(l.layer.Wait)
-		for _, s := range t.subscribers {
+	}
+}
+
+// clearLayer takes an ended layer out; the track goes with its last.
+func (t *publication) clearLayer(e *encoding, i int) {
+	e.layers[i] = nil
+	for _, s := range t.subscribers {
+		if t.encodings[s.uses] == e {
 			s.down.SetLayer(i, nil)
 		}
-		if t.layers == ([downtrack.MaxLayers]*uptrack.Layer{}) {
-			p.log.Info("track unpublished", "track", t.info.Sid)
-			p.room.unpublish(t)
-			p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackUnpublished{
-				TrackUnpublished: &livekit.TrackUnpublishedResponse{TrackSid: t.info.Sid},
-			}})
-			p.version++
-			p.room.broadcast(p)
-		}
+	}
+	if slices.ContainsFunc(t.encodings, (*encoding).received) {
 		return
 	}
+	p := t.p
+	p.log.Info("track unpublished", "track", t.info.Sid)
+	p.room.unpublish(t)
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackUnpublished{
+		TrackUnpublished: &livekit.TrackUnpublishedResponse{TrackSid: t.info.Sid},
+	}})
+	p.version++
+	p.room.broadcast(p)
 }
 
 // unpublish takes a track and all its subscriptions out of the room.
@@ -348,10 +361,12 @@ func (r *Room) unpublish(t *publication) {
 	for _, s := range t.subscribers {
 		r.unsubscribe(s)
 	}
-	for i, l := range t.layers {
-		if l != nil {
-			r.node.cleanup(l.Wait)
-			t.layers[i] = nil
+	for _, e := range t.encodings {
+		for i, l := range e.layers {
+			if l != nil {
+				r.node.cleanup(l.Wait)
+				e.layers[i] = nil
+			}
 		}
 	}
 	delete(r.tracks, t.info.Sid)

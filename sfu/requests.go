@@ -5,6 +5,8 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/transport"
 )
 
 // Bounds of what a client may say about itself, in bytes.
@@ -70,15 +72,27 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 // offered passes on the client's offer, with the codecs its announced tracks are
 // to have.
 func (p *participant) offered(offer *livekit.SessionDescription) {
-	prefer := make(map[string]string)
-	for _, t := range p.pending {
-		if t.info.MimeType != "" {
-			for _, cid := range t.cids {
-				prefer[cid] = t.info.MimeType
-			}
+	tracks := make(map[string]transport.Wanted)
+	note := func(e *encoding, info *livekit.TrackInfo, mime string) {
+		for _, cid := range e.cids {
+			tracks[cid] = transport.Wanted{Mime: mime, Stereo: isStereo(info)}
 		}
 	}
-	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), prefer))
+	for _, t := range p.pending {
+		for _, e := range t.encodings {
+			note(e, t.info, e.codec.MimeType)
+		}
+	}
+	for _, t := range p.published {
+		for _, e := range t.encodings {
+			mime := ""
+			if e.due {
+				mime = e.codec.MimeType // the codec of what flows stays as it is
+			}
+			note(e, t.info, mime)
+		}
+	}
+	p.check(p.pub.SetOffer(offer.GetSdp(), offer.GetId(), tracks))
 }
 
 func (p *participant) trickle(t *livekit.TrickleRequest) {

@@ -16,6 +16,9 @@ type subscription struct {
 	track  *publication
 	down   *downtrack.DownTrack
 	sender *webrtc.RTPSender // nil until the transport made it
+	can    []int             // which of the track's encodings the client takes; nil until negotiated
+	want   int               // the encoding it is to get
+	uses   int               // the encoding it gets; another until that one comes
 	layer  int               // asked for while not paused
 	fps    float64           // asked for at most; 0: all
 	ask    uint32            // the client's priority
@@ -73,16 +76,19 @@ func (p *participant) subscribe(t *publication) {
 	if p.adaptiveStream && t.info.Type == livekit.TrackType_VIDEO {
 		s.layer = 0 // until the client says how large it shows the track
 	}
-	kind, codec := webrtc.RTPCodecTypeVideo, t.codec
+	kind := webrtc.RTPCodecTypeVideo
 	if t.info.Type == livekit.TrackType_AUDIO {
 		kind = webrtc.RTPCodecTypeAudio
-		codec.MimeType, codec.SDPFmtpLine = webrtc.MimeTypeOpus, "" // whether in RED or not
+	}
+	var backups []webrtc.RTPCodecCapability
+	for _, e := range t.encodings[1:] {
+		backups = append(backups, e.downCodec())
 	}
 	r := p.room
 	s.down = downtrack.New(downtrack.Config{
-		TrackID: sid, StreamID: streamID(t), Codec: codec, Kind: kind,
+		TrackID: sid, StreamID: streamID(t), Stereo: isStereo(t.info), Codec: t.downCodec(), Backups: backups, Kind: kind,
 		Log:         p.log,
-		Bound:       func() { r.post(func() { r.subscribed(s) }) },
+		Bound:       func(can []int) { r.post(func() { r.subscribed(s, can) }) },
 		Unsupported: func() { r.post(func() { r.unsupported(s) }) },
 	}, p.line, s.wish())
 	for i, l := range t.layers {
@@ -197,10 +203,13 @@ func (s *subscription) release() {
 
 // subscribed is called when a subscription is negotiated; it tells the publisher
 // that its track is being received.
-func (r *Room) subscribed(s *subscription) {
+func (r *Room) subscribed(s *subscription, can []int) {
 	if s.over {
 		return
 	}
+	s.can = can
+	s.track.assign()
+	s.track.demand(r.now())
 	if s.sub.sub.State() == webrtc.PeerConnectionStateConnected {
 		s.down.Start()
 	}
@@ -230,6 +239,7 @@ func (r *Room) unsubscribe(s *subscription) {
 	delete(s.track.subscribers, s.sub)
 	r.node.met.subscriptions.Dec()
 	s.release()
+	s.track.assign()
 	s.track.demand(r.now())
 }
 
@@ -302,7 +312,7 @@ func (p *participant) trackSetting(m *livekit.UpdateTrackSettings) {
 			continue
 		}
 		if s.track.info.Type == livekit.TrackType_VIDEO {
-			s.layer, s.fps, s.ask = layerFor(s.track.info, m), float64(m.Fps), m.Priority
+			s.layer, s.fps, s.ask = layerFor(s.track.encodings[s.uses].about.Layers, m), float64(m.Fps), m.Priority
 		}
 		p.pause(sid, m.Disabled)
 	}
@@ -324,13 +334,13 @@ func (p *participant) pause(sid string, paused bool) {
 }
 
 // layerFor is the lowest layer that is not smaller than what the client shows.
-func layerFor(info *livekit.TrackInfo, m *livekit.UpdateTrackSettings) int {
+func layerFor(layers []*livekit.VideoLayer, m *livekit.UpdateTrackSettings) int {
 	if m.Width == 0 || m.Height == 0 {
 		return min(max(int(m.Quality), 0), downtrack.MaxLayers-1)
 	}
 	best, bestSide := downtrack.MaxLayers-1, uint32(0)
 	want := min(m.Width, m.Height)
-	for _, l := range info.Layers {
+	for _, l := range layers {
 		side := min(l.Width, l.Height) // either way up
 		if q := int(l.Quality); q < downtrack.MaxLayers && side >= want && (bestSide == 0 || side < bestSide) {
 			best, bestSide = q, side

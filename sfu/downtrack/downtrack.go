@@ -42,12 +42,15 @@ const (
 type Config struct {
 	TrackID  string // the track's sid; the id in msid
 	StreamID string // the stream id in msid
+	Stereo   bool   // of audio
 	Codec    webrtc.RTPCodecCapability
+	Backups  []webrtc.RTPCodecCapability // in which it can be sent too, by Use
 	Kind     webrtc.RTPCodecType
-	// Bound is called once, from another goroutine, when the stream is negotiated.
-	Bound func()
-	// Unsupported is called instead of Bound if the subscriber cannot take the
-	// codec.
+	// Bound is called once, from another goroutine, when the stream is negotiated. It
+	// is told which codecs the subscriber takes: 0 is Codec, 1 the first of Backups.
+	// Without the first the stream does not flow before Use.
+	Bound func(can []int)
+	// Unsupported is called instead of Bound if the subscriber cannot take any.
 	Unsupported func()
 	Log         *slog.Logger
 }
@@ -108,6 +111,7 @@ type DownTrack struct {
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
+	opened     int // packets sent to open the stream while it is paused
 	paced      int // packets waiting in the line's pacer
 
 	// Reports.
@@ -120,10 +124,12 @@ type DownTrack struct {
 // output is what Bind learned about the negotiated stream.
 type output struct {
 	ready   bool
+	formats []webrtc.RTPCodecParameters // all negotiated
 	egress  fanout.Egress
 	ssrc    uint32
 	pt      uint8
-	rtxSSRC uint32
+	rtxAble uint32 // SSRC of retransmissions, if the codec has a format for them
+	rtxSSRC uint32 // the same; 0 if it has not
 	rtxPT   uint8
 	rtxSeq  uint16
 	redPT   uint8 // of audio: RED (RFC 2198); 0 if not negotiated
@@ -134,19 +140,21 @@ type output struct {
 }
 
 // name is how the stream is called in descriptions.
-type name struct{ track, stream string }
+type name struct {
+	track, stream string
+	stereo        bool
+}
 
 // New makes a stream on line that begins to flow once it is bound, started and
 // has a layer.
 func New(cfg Config, line *Line, wish Wish) *DownTrack {
 	d := &DownTrack{
-		cfg: cfg, line: line, worker: line.worker, mime: strings.ToLower(cfg.Codec.MimeType),
+		cfg: cfg, line: line, worker: line.worker,
 		video: cfg.Kind == webrtc.RTPCodecTypeVideo,
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
-	d.name.Store(&name{cfg.TrackID, cfg.StreamID})
-	d.clock.rate = cfg.Codec.ClockRate
-	d.scalable = d.mime == codec.MimeVP9 || d.mime == codec.MimeAV1
+	d.name.Store(&name{cfg.TrackID, cfg.StreamID, cfg.Stereo})
+	d.setCodec(cfg.Codec)
 	if d.video {
 		d.history = newHistory(1024)
 	} else {
@@ -154,6 +162,12 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 	}
 	d.worker.Do(func() { line.add(d) })
 	return d
+}
+
+func (d *DownTrack) setCodec(c webrtc.RTPCodecCapability) {
+	d.mime = strings.ToLower(c.MimeType)
+	d.clock.rate = c.ClockRate
+	d.scalable = d.mime == codec.MimeVP9 || d.mime == codec.MimeAV1
 }
 
 // Wait returns when the report reader has ended, which it does when the sender
@@ -211,21 +225,55 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 
 // Rebind makes the stream carry another track; its layers follow by SetLayer. The
 // name is that of the next description.
-func (d *DownTrack) Rebind(trackID, streamID string, wish Wish) {
-	d.name.Store(&name{trackID, streamID})
+func (d *DownTrack) Rebind(trackID, streamID string, stereo bool, wish Wish) {
+	d.name.Store(&name{trackID, streamID, stereo})
 	d.worker.Do(func() {
 		if d.closed.Load() {
 			return
 		}
-		for i := range d.layers {
-			d.detach(i)
-			d.layers[i] = nil
-		}
-		clear(d.history)
-		d.current, d.target, d.replayed = None, None, false
-		d.ending, d.held = time.Time{}, held{}
+		d.unplug()
 		d.wish = wish
 	})
+}
+
+// unplug takes all layers away.
+func (d *DownTrack) unplug() {
+	for i := range d.layers {
+		d.detach(i)
+		d.layers[i] = nil
+	}
+	clear(d.history)
+	d.current, d.target, d.replayed = None, None, false
+	d.ending, d.held = time.Time{}, held{}
+}
+
+// Use makes the stream carry the same track in another codec, of which these layers
+// are received.
+func (d *DownTrack) Use(c webrtc.RTPCodecCapability, layers [MaxLayers]*uptrack.Layer) {
+	d.worker.Do(func() {
+		params, ok := matchCodec(c, d.out.formats)
+		if d.closed.Load() || !ok {
+			return
+		}
+		d.unplug()
+		d.setCodec(c)
+		d.svc, d.nested, d.spatial = codec.SVC{}, false, 0
+		d.out.use(params)
+		d.layers = layers
+		now := time.Now()
+		d.line.allocate(now)
+		d.choose(now)
+	})
+}
+
+// use has packets sent in a negotiated format.
+func (o *output) use(params webrtc.RTPCodecParameters) {
+	o.ready, o.pt, o.rtxPT = true, uint8(params.PayloadType), 0
+	if rtx, ok := rtxFor(params.PayloadType, o.formats); ok && o.rtxAble != 0 {
+		o.rtxSSRC, o.rtxPT = o.rtxAble, rtx
+	} else {
+		o.rtxSSRC = 0
+	}
 }
 
 // SetWish changes what the subscriber wants.
@@ -261,13 +309,24 @@ func (d *DownTrack) RID() string { return "" }
 // StreamID is the stream id in msid.
 func (d *DownTrack) StreamID() string { return d.name.Load().stream }
 
+// Stereo tells whether the sound is in stereo, for descriptions.
+func (d *DownTrack) Stereo() bool { return d.name.Load().stereo }
+
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
 
 // Bind takes the negotiated SSRCs and payload types.
 func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	params, ok := matchCodec(d.cfg.Codec, ctx.CodecParameters())
-	if !ok {
+	var can []int
+	var params webrtc.RTPCodecParameters
+	for i, c := range append([]webrtc.RTPCodecCapability{d.cfg.Codec}, d.cfg.Backups...) {
+		if p, ok := matchCodec(c, ctx.CodecParameters()); ok {
+			if can = append(can, i); len(can) == 1 {
+				params = p
+			}
+		}
+	}
+	if len(can) == 0 {
 		// An error would end the negotiation of the subscriber's other tracks.
 		if d.cfg.Unsupported != nil {
 			d.cfg.Unsupported()
@@ -278,11 +337,11 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
 	}
 	out := output{
-		ready: true, egress: writer{ctx.WriteStream(), d.line.cfg.WriteRTCP},
-		ssrc: uint32(ctx.SSRC()), pt: uint8(params.PayloadType),
+		egress: writer{ctx.WriteStream(), d.line.cfg.WriteRTCP}, formats: slices.Clone(ctx.CodecParameters()),
+		ssrc: uint32(ctx.SSRC()), rtxAble: uint32(ctx.SSRCRetransmission()),
 	}
-	if rtx, ok := rtxFor(params.PayloadType, ctx.CodecParameters()); ok && ctx.SSRCRetransmission() != 0 {
-		out.rtxSSRC, out.rtxPT = uint32(ctx.SSRCRetransmission()), rtx
+	if can[0] == 0 {
+		out.use(params)
 	}
 	for _, e := range ctx.HeaderExtensions() {
 		switch e.URI {
@@ -307,7 +366,7 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		}
 	})
 	if d.cfg.Bound != nil {
-		d.cfg.Bound()
+		d.cfg.Bound(can)
 	}
 	return params, nil
 }
@@ -331,8 +390,10 @@ func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
 
 func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
 
-// matchCodec finds the negotiated format to send a codec in. H.264 must agree
-// in packetization mode and, where possible, in profile (RFC 6184 section 8.1).
+// matchCodec finds the negotiated format to send a codec in. H.264 agrees in
+// packetization mode where possible, in any case not in one that lacks what is sent,
+// and in profile where possible (RFC 6184 section 8.1); all this once its parameters
+// are known.
 func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters) (webrtc.RTPCodecParameters, bool) {
 	best, score := -1, 0
 	for i, c := range have {
@@ -340,9 +401,12 @@ func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters
 			continue
 		}
 		s := 1
-		if strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) {
-			if fmtp(c.SDPFmtpLine, "packetization-mode") == fmtp(want.SDPFmtpLine, "packetization-mode") {
+		if strings.EqualFold(c.MimeType, webrtc.MimeTypeH264) && want.SDPFmtpLine != "" {
+			switch mode := fmtp(c.SDPFmtpLine, "packetization-mode"); {
+			case mode == fmtp(want.SDPFmtpLine, "packetization-mode"):
 				s += 2
+			case mode == "0":
+				continue // fragments are not for who takes whole NAL units only
 			}
 			if p, q := fmtp(c.SDPFmtpLine, "profile-level-id"), fmtp(want.SDPFmtpLine, "profile-level-id"); len(p) == 6 && len(q) == 6 && strings.EqualFold(p[:2], q[:2]) {
 				s++

@@ -133,7 +133,7 @@ func (r reader) Read(buf []byte, _ interceptor.Attributes) (int, interceptor.Att
 func (b *bench) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sent = append(b.sent, &rtp.Packet{Header: *h, Payload: append([]byte(nil), payload...)})
+	b.sent = append(b.sent, &rtp.Packet{Header: h.Clone(), Payload: append([]byte(nil), payload...)})
 	return len(payload), nil
 }
 
@@ -364,7 +364,14 @@ func TestH264FormatsAreMatchedByPacketizationAndProfile(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, webrtc.PayloadType(i), got.PayloadType)
 	}
-	_, ok := matchCodec(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, have)
+	got, ok := matchCodec(have[0].RTPCodecCapability, have[1:])
+	require.True(t, ok, "whole NAL units are for everybody")
+	require.Equal(t, webrtc.PayloadType(2), got.PayloadType)
+	_, ok = matchCodec(have[2].RTPCodecCapability, have[:1])
+	require.False(t, ok, "fragments are not")
+	_, ok = matchCodec(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264}, have[:1])
+	require.True(t, ok, "its parameters are not known yet")
+	_, ok = matchCodec(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, have)
 	require.False(t, ok)
 }
 

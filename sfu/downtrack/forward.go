@@ -225,6 +225,10 @@ func (d *DownTrack) take(i int, p *fanout.Packet) {
 	case len(p.Payload) == 0:
 		d.seq.Drop(p.Header.SequenceNumber)
 		return
+	case p.Unreadable:
+		d.seq.Drop(p.Header.SequenceNumber)
+		d.layers[i].RequestKeyFrame()
+		return
 	case !d.inTime(p):
 		return
 	}
@@ -323,7 +327,9 @@ func (d *DownTrack) watch(i int, p *fanout.Packet) {
 		d.held = held{on: true, first: p.Header.SequenceNumber, last: p.Header.SequenceNumber, since: p.Arrival}
 	default:
 		d.switchTo(i, p)
-		d.send(p)
+		if d.inTime(p) {
+			d.send(p)
+		}
 	}
 }
 
@@ -358,6 +364,7 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	d.held = held{}
 	d.seq.Switch(p.Header.SequenceNumber)
 	d.ids.begin(p)
+	d.svc.Restart()
 	old := d.current
 	d.current = i
 	d.cfg.Log.Debug("layer", "track", d.ID(), "from", old, "to", i, "wished", d.wish.Layer, "allowed", d.allowed.layer)
@@ -439,6 +446,9 @@ func (d *DownTrack) tick(now time.Time) {
 	}
 	if d.video && d.target != None && d.target != d.current && d.layers[d.target].Live(now) {
 		d.layers[d.target].RequestKeyFrame()
+	}
+	if d.wish.Layer == None && d.packets == 0 {
+		d.open(now)
 	}
 	if d.out.ready && d.current != None && d.packets > 0 && now.Sub(d.lastReport) >= reportEvery {
 		d.lastReport = now

@@ -18,7 +18,7 @@ var redFrom = [...]uint8{3, 10, 26}
 const (
 	soundKept = 64  // packets kept to be sent again, 1.3 s at 20 ms
 	redAlways = 1   // redundancy that a publisher puts in by itself
-	longSound = 600 // bytes; a payload beyond is sent as it came
+	longSound = 600 // bytes; a longer payload is sent without redundancy
 )
 
 // redundancy is one audio stream's RED.
@@ -53,8 +53,8 @@ func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt u
 	}
 	want := d.wantRED(from)
 	switch {
-	case from != codec.MimeRED && from != codec.MimeOpus || len(opus) > longSound:
-	case d.out.redPT == 0 || want == 0:
+	case from != codec.MimeRED && from != codec.MimeOpus:
+	case d.out.redPT == 0 || want == 0 || len(opus) > longSound:
 		payload = opus
 	case want <= redAlways && from == codec.MimeRED:
 		codec.SetREDPayloadType(payload, d.out.pt)

@@ -19,10 +19,13 @@ type Packet struct {
 	VP9      codec.VP9
 	VP9OK    bool
 	Scalable bool // Frame is set
-	Frame    codec.Frame
-	Desc     []byte    // dependency descriptor, as received; empty if there is none
-	Arrival  time.Time // at the reader
-	Now      time.Time // at the worker
+	// Unreadable is set for a packet whose dependency descriptor is malformed, or of a
+	// structure that did not come: nobody can tell which layer it belongs to.
+	Unreadable bool
+	Frame      codec.Frame
+	Desc       []byte    // dependency descriptor, as received; empty if there is none
+	Arrival    time.Time // at the reader
+	Now        time.Time // at the worker
 
 	descriptor codec.Descriptor
 }
@@ -102,7 +105,8 @@ func (r *Parser) scalable(p *Packet, buf []byte) {
 	switch {
 	case len(p.Desc) > 0:
 		if r.dd.Parse(p.Desc, &p.descriptor) != nil {
-			return // of a structure that did not come: nothing to be done with it
+			p.Unreadable = true
+			return
 		}
 		p.Frame = codec.DescriptorFrame(&p.descriptor, p.Header.Timestamp, p.Header.Marker)
 	case p.VP9OK:

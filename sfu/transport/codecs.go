@@ -61,6 +61,17 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 	}, webrtc.RTPCodecTypeAudio); err != nil {
 		return nil, err
 	}
+	for _, c := range []struct {
+		mime string
+		pt   webrtc.PayloadType // RFC 3551 section 6
+	}{{webrtc.MimeTypePCMU, 0}, {webrtc.MimeTypePCMA, 8}} {
+		if err := m.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: c.mime, ClockRate: 8000},
+			PayloadType:        c.pt,
+		}, webrtc.RTPCodecTypeAudio); err != nil {
+			return nil, err
+		}
+	}
 	feedback := []webrtc.RTCPFeedback{
 		{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"},
 	}
@@ -110,10 +121,16 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 	return nil
 }
 
+// Wanted is how a client is to send a track.
+type Wanted struct {
+	Mime   string // the codec; "" for any
+	Stereo bool   // of Opus
+}
+
 // preferCodecs puts the preferred codec of each offered track first in our
 // answer: clients send in the first one.
-func (t *Transport) preferCodecs(offer *sdp.SessionDescription, prefer map[string]string) {
-	if len(prefer) == 0 {
+func (t *Transport) preferCodecs(offer *sdp.SessionDescription, tracks map[string]Wanted) {
+	if len(tracks) == 0 {
 		return
 	}
 	byMid := make(map[string]*webrtc.RTPTransceiver)
@@ -125,7 +142,7 @@ func (t *Transport) preferCodecs(offer *sdp.SessionDescription, prefer map[strin
 		msid, _ := m.Attribute(sdp.AttrKeyMsid)
 		_, track, _ := strings.Cut(msid, " ")
 		tr := byMid[mid]
-		if mime := prefer[track]; mime != "" && tr != nil && tr.Receiver() != nil {
+		if mime := tracks[track].Mime; mime != "" && tr != nil && tr.Receiver() != nil {
 			if err := tr.SetCodecPreferences(withFirst(tr.Receiver().GetParameters().Codecs, mime)); err != nil {
 				t.log.Warn("codec preference", "mime", mime, "err", err)
 			}

@@ -191,17 +191,16 @@ func (t *Transport) abuse(what string) {
 }
 
 // SetOffer applies the client's offer and answers it through Events.Answer.
-// prefer names the codec (a MIME type) that the client is to send a track in,
-// by the track's id in the offer.
-func (t *Transport) SetOffer(sdp string, id uint32, prefer map[string]string) error {
+// tracks says how the client is to send its tracks, by the track's id in the offer.
+func (t *Transport) SetOffer(sdp string, id uint32, tracks map[string]Wanted) error {
 	return t.postClient(func() {
-		if err := t.answer(sdp, id, prefer); err != nil {
+		if err := t.answer(sdp, id, tracks); err != nil {
 			t.ev.Failed("offer", err, t.pc.SignalingState() != webrtc.SignalingStateStable)
 		}
 	})
 }
 
-func (t *Transport) answer(offer string, id uint32, prefer map[string]string) error {
+func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) error {
 	if t.offers {
 		return errors.New("this peer connection takes no offers")
 	}
@@ -221,7 +220,7 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 	}
 	t.nCandidate = 0
 	t.flushCandidates()
-	t.preferCodecs(parsed, prefer)
+	t.preferCodecs(parsed, tracks)
 	answer, err := t.pc.CreateAnswer(nil)
 	if err != nil {
 		return err
@@ -232,7 +231,7 @@ func (t *Transport) answer(offer string, id uint32, prefer map[string]string) er
 		return err
 	}
 	t.asked = [2]int{}
-	t.ev.Answer(answer.SDP, id, t.mids())
+	t.ev.Answer(answerStereo(answer.SDP, parsed, tracks), id, t.mids())
 	t.wantAsk = t.wantAsk || t.unmatched() != [2]int{}
 	return nil
 }
@@ -350,7 +349,7 @@ func (t *Transport) offer() error {
 		if last == nil {
 			t.restart = false
 			t.offerID++
-			t.ev.Offer(t.pc.LocalDescription().SDP, t.offerID, t.mids())
+			t.ev.Offer(t.offerStereo(t.pc.LocalDescription().SDP), t.offerID, t.mids())
 			return nil
 		}
 		if err := t.pc.SetRemoteDescription(*last); err != nil {
@@ -379,7 +378,7 @@ func (t *Transport) offer() error {
 	}
 	t.offering = true
 	t.offerID++
-	t.ev.Offer(offer.SDP, t.offerID, t.mids())
+	t.ev.Offer(t.offerStereo(offer.SDP), t.offerID, t.mids())
 	return nil
 }
 

@@ -111,15 +111,18 @@
 
     leave: () => room.disconnect(),
 
-    /** Publishes the (fake) camera. options: simulcast, codec, width, height, fps, maxBitrate. */
-    async publishCamera({ simulcast = false, codec = 'vp8', width = 640, height = 360, fps = 15, maxBitrate = 600_000 } = {}) {
+    /** Publishes the (fake) camera. options: simulcast, codec, backup (a codec), width, height, fps, maxBitrate. */
+    async publishCamera({
+      simulcast = false, codec = 'vp8', backup, backupPolicy, width = 640, height = 360, fps = 15, maxBitrate = 600_000,
+    } = {}) {
       const published = await room.localParticipant.setCameraEnabled(
         true,
         { resolution: { width, height, frameRate: fps } },
         {
           simulcast,
           videoCodec: codec,
-          backupCodec: false,
+          backupCodec: backup ? { codec: backup } : false,
+          backupCodecPolicy: backupPolicy,
           degradationPreference: 'maintain-resolution',
           videoEncoding: { maxBitrate, maxFramerate: fps },
           videoSimulcastLayers: [VideoPresets.h180, VideoPresets.h360],
@@ -256,6 +259,31 @@
       const at = performance.now();
       publication(identity, source).setVideoDimensions(dimensions);
       return at;
+    },
+
+    askFrameRate: (identity, source, fps) => publication(identity, source).setVideoFPS(fps),
+
+    /** From now on this page takes only the given codecs (MIME types) of their kind from the server. */
+    takeOnly(mimes) {
+      const [kind] = mimes[0].split('/');
+      const wanted = RTCRtpReceiver.getCapabilities(kind).codecs
+        .filter(({ mimeType }) => [...mimes, 'video/rtx'].includes(mimeType));
+      const limit = (connection, directions) => {
+        for (const transceiver of connection.getTransceivers()) {
+          if (transceiver.receiver.track.kind === kind && directions.includes(transceiver.direction)) {
+            transceiver.setCodecPreferences(wanted);
+          }
+        }
+      };
+      const { createOffer, createAnswer } = RTCPeerConnection.prototype;
+      RTCPeerConnection.prototype.createOffer = function limited(...args) {
+        limit(this, ['recvonly']);
+        return createOffer.apply(this, args);
+      };
+      RTCPeerConnection.prototype.createAnswer = function limited(...args) {
+        limit(this, ['recvonly', 'inactive', 'sendrecv']);
+        return createAnswer.apply(this, args);
+      };
     },
 
     setEnabled: (identity, source, enabled) => publication(identity, source).setEnabled(enabled),

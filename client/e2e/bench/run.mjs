@@ -107,10 +107,13 @@ async function main() {
       const runs = [];
       for (let i = 0; i < options.runs; i += 1) {
         const run = await runOnce(name, { ...options, seed: options.seed + i });
-        const { sending: { fps, audio, ...layers } } = run;
         process.stdout.write(`${line(`${name} #${i + 1}`, run.figures)}\n`);
-        const kbps = Object.entries(layers).map(([rid, bits]) => `${rid} ${Math.round(bits / 1000)}`).join(', ');
-        process.stdout.write(`  sent, kbps: ${kbps}, audio ${Math.round(audio / 1000)}; ${fps} fps\n  ${JSON.stringify(run.more, plain)}\n`);
+        if (run.sending) {
+          const { fps, audio, ...layers } = run.sending;
+          const kbps = Object.entries(layers).map(([rid, bits]) => `${rid} ${Math.round(bits / 1000)}`).join(', ');
+          process.stdout.write(`  sent, kbps: ${kbps}, audio ${Math.round(audio / 1000)}; ${fps} fps\n`);
+        }
+        process.stdout.write(`  ${JSON.stringify(run.more, plain)}\n`);
         runs.push(run);
         report.push(run);
       }

@@ -1,0 +1,155 @@
+package downtrack
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+
+	"diemcau/sfu/codec"
+)
+
+const (
+	sourceOpus               = 111 // payload types: the publisher's
+	testOpus, testRED        = 109, 64
+	soundTicks        uint32 = 960 // 20 ms
+)
+
+// speech makes the packets of an audio source, in RED or not.
+type speech struct {
+	rng  *rand.Rand
+	enc  *codec.REDEncoder // nil: plain Opus
+	seq  uint16
+	ts   uint32
+	said [][]byte // the Opus payloads so far
+}
+
+func newSpeech(red bool) *speech {
+	s := &speech{rng: rand.New(rand.NewPCG(1, 2)), seq: 65530, ts: 1 << 31}
+	if red {
+		s.enc = codec.NewREDEncoder(sourceOpus, 1)
+	}
+	return s
+}
+
+func (s *speech) next(size int) *rtp.Packet {
+	opus := make([]byte, size)
+	for i := range opus {
+		opus[i] = byte(s.rng.Uint32())
+	}
+	s.said = append(s.said, opus)
+	payload := opus
+	if s.enc != nil {
+		buf := make([]byte, maxPacket)
+		payload = buf[:s.enc.Encode(buf, s.seq, s.ts, opus)]
+	}
+	p := &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: s.seq, Timestamp: s.ts, SSRC: 1}, Payload: payload}
+	s.seq++
+	s.ts += soundTicks
+	return p
+}
+
+func soundBench(t *testing.T, from string, red bool) *streamBench {
+	formats := []webrtc.RTPCodecParameters{format(webrtc.MimeTypeOpus, 48000, testOpus)}
+	if red {
+		formats = append(formats, format("audio/red", 48000, testRED))
+	}
+	return newStreamBench(t, Config{
+		Kind: webrtc.RTPCodecTypeAudio, Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000},
+	}, from, formats...)
+}
+
+// say feeds packets and returns the last sent.
+func (b *streamBench) say(s *speech, n, size int) *rtp.Packet {
+	for range n {
+		b.feedPacket(s.next(size))
+	}
+	got := b.packets()
+	require.NotEmpty(b.t, got)
+	return got[len(got)-1]
+}
+
+func TestSoundAsTheSubscriberTakesIt(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		from, red      bool // RED at the publisher, at the subscriber
+		lost           uint8
+		size           int
+		payloadType    uint8
+		redundantOnces int
+	}{
+		{"RED passes through", true, true, 0, 80, testRED, 1},
+		{"RED is taken apart", true, false, 0, 80, testOpus, 0},
+		{"RED is taken apart, whatever is lost", true, false, 100, 80, testOpus, 0},
+		{"RED becomes more redundant", true, true, 30, 80, testRED, 3},
+		{"Opus stays plain", false, true, 0, 80, testOpus, 0},
+		{"Opus is made redundant", false, true, 3, 80, testRED, 1},
+		{"Opus is made more redundant", false, true, 10, 80, testRED, 2},
+		{"Opus for who takes no RED", false, false, 100, 80, testOpus, 0},
+		{"long RED is taken apart for all", true, true, 0, longSound + 1, testOpus, 0},
+		{"long RED is taken apart", true, false, 0, longSound + 1, testOpus, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mime := codec.MimeOpus
+			if c.from {
+				mime = codec.MimeRED
+			}
+			b := soundBench(t, mime, c.red)
+			b.plug()
+			b.down.lost.Store(uint32(c.lost))
+			s := newSpeech(c.from)
+			b.feedPacket(s.next(c.size))
+			b.tick()
+			last := b.say(s, 10, c.size)
+			require.Equal(t, c.payloadType, last.PayloadType)
+			said := s.said[len(s.said)-1]
+			if c.payloadType == testOpus {
+				require.Equal(t, said, last.Payload)
+				return
+			}
+			var blocks [codec.MaxREDBlocks]codec.REDBlock
+			n, err := codec.ParseRED(last.Payload, &blocks)
+			require.NoError(t, err)
+			require.Equal(t, c.redundantOnces+1, n)
+			for i, block := range blocks[:n] {
+				back := n - 1 - i
+				require.Equal(t, s.said[len(s.said)-1-back], block.Data)
+				require.Equal(t, uint8(testOpus), block.PayloadType, "as the subscriber calls it")
+			}
+		})
+	}
+}
+
+func TestSoundIsSentAgainBitByBit(t *testing.T) {
+	for _, from := range []string{codec.MimeRED, codec.MimeOpus} {
+		t.Run(from, func(t *testing.T) {
+			b := soundBench(t, from, true)
+			b.plug()
+			b.down.lost.Store(12)
+			s := newSpeech(from == codec.MimeRED)
+			b.feedPacket(s.next(80))
+			b.tick()
+			lost := b.say(s, 5, 80)
+			b.down.lost.Store(0) // now the same packet would be made otherwise
+			b.say(s, 5, 80)
+			before := len(b.packets())
+			nack, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
+				MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}},
+			}})
+			require.NoError(t, err)
+			b.reports <- nack
+			b.reports <- nil // taken only after the one before was dealt with
+			b.settle()
+			got := b.packets()
+			require.Len(t, got, before+1)
+			want, err := lost.Marshal()
+			require.NoError(t, err)
+			again, err := got[before].Marshal()
+			require.NoError(t, err)
+			require.Equal(t, want, again)
+		})
+	}
+}
