@@ -104,6 +104,11 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	for _, pair := range pairs {
 		for _, out := range pair.PacketList() {
 			e := d.history.get(out)
+			if e == nil {
+				d.cfg.Log.Debug("NACK unknown", "out", out)
+			} else {
+				d.cfg.Log.Debug("NACK", "out", out, "layer", e.layer, "soon", now.UnixNano()-e.resentAt < int64(rtt), "rtt", rtt)
+			}
 			if e == nil || now.UnixNano()-e.resentAt < int64(rtt) {
 				continue
 			}

@@ -28,6 +28,13 @@ const (
 	logEvery          = 20  // ticks
 )
 
+// Below this estimate, in bits per second, sound goes without redundancy, unless
+// so large a share of packets is lost whatever is sent.
+const (
+	poorTarget = 400_000
+	poorLoss   = 0.05
+)
+
 // A stream that was raised so long before the path became congested was raised
 // too early, and it is not tried again for so long.
 const (
@@ -72,6 +79,7 @@ type Line struct {
 	carefulTill time.Time // see bwe.Stream
 	careful     time.Duration
 	queueSince  time.Time // a queue has been standing on the path
+	poor        bool      // too little for a picture beside redundant sound
 	tight       bool      // the path is known to carry little more than the estimate
 
 	audioNow int64 // bytes of audio sent since the last allocation
@@ -205,6 +213,7 @@ func (l *Line) look(now time.Time) {
 func (l *Line) overspends(now time.Time) {
 	st := l.est.Stats()
 	l.tight = st.Capacity > 0 && st.Target < st.Capacity*3/2
+	l.poor = l.estimate && st.Target < poorTarget && st.LossFloor < poorLoss
 	if st.QueueDelay < standingQueue {
 		l.queueSince = time.Time{}
 	} else if l.queueSince.IsZero() {

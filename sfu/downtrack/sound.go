@@ -77,6 +77,9 @@ func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt u
 
 // wantRED is how many packets to carry again in each.
 func (d *DownTrack) wantRED(from string) (n int) {
+	if d.line.poor || d.line.behind {
+		return 0
+	}
 	lost := uint8(d.lost.Load())
 	for n < len(redFrom) && lost >= redFrom[n] {
 		n++
