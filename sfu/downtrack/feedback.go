@@ -90,26 +90,22 @@ func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 }
 
 // resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it
-// was negotiated. A packet already resent within the round-trip time is left
+// was negotiated, unless it was given up. A packet already resent within the round-trip time is left
 // out: the copy may still be on its way.
 func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
-	if !d.out.ready {
-		return
+	if !d.out.ready || d.video && d.line.behind {
+		return // it would only lengthen the queue; who still wants it asks again
 	}
 	rtt := time.Duration(d.rtt.Load())
 	if rtt == 0 {
 		rtt = defaultRTT
 	}
+	rtt += d.line.est.Stats().QueueDelay
 	budget := maxNackedOnce
 	for _, pair := range pairs {
 		for _, out := range pair.PacketList() {
 			e := d.history.get(out)
-			if e == nil {
-				d.cfg.Log.Debug("NACK unknown", "out", out)
-			} else {
-				d.cfg.Log.Debug("NACK", "out", out, "layer", e.layer, "soon", now.UnixNano()-e.resentAt < int64(rtt), "rtt", rtt)
-			}
-			if e == nil || now.UnixNano()-e.resentAt < int64(rtt) {
+			if e == nil || d.abandoned && int16(out-d.resendFrom) < 0 || now.UnixNano()-e.resentAt < int64(rtt) {
 				continue
 			}
 			if budget--; budget < 0 {

@@ -50,8 +50,10 @@ func (d *DownTrack) choose(now time.Time) {
 	switch {
 	case next == None && d.current != None && d.video && d.midFrame && !d.line.behind:
 		d.ending = now // half a frame is a stall
-	case next == None || next < d.current && d.line.behind:
-		d.current = None // what is on its way is too much already
+	case next == None:
+		d.current = None
+	case next < d.current && d.line.behind:
+		d.abandon() // what is on its way is too much already
 	}
 	fresh := !d.video && next != None && next != d.current
 	for i := range d.layers {
@@ -78,10 +80,18 @@ func (d *DownTrack) finish() {
 	}
 }
 
+// abandon gives up what was sent of a layer; a key frame is to follow.
+func (d *DownTrack) abandon() {
+	d.current = None
+	if last, ok := d.seq.Last(); ok {
+		d.abandoned, d.resendFrom = true, last+1
+	}
+}
+
 // cut stops what is forwarded at once; the stream goes on with a key frame.
 func (d *DownTrack) cut() {
 	d.cfg.Log.Debug("video cut", "track", d.ID(), "layer", d.current, "target", d.target)
-	d.current = None
+	d.abandon()
 	d.held = held{}
 	if d.target != None && d.layers[d.target] != nil {
 		d.layers[d.target].RequestKeyFrame()
