@@ -305,7 +305,7 @@ func (t *publication) setLayer(l *receivedLayer) {
 	}
 	t.layers[l.index], t.stops[l.index] = l.layer, l.stop
 	for _, s := range t.subscribers {
-		s.down.SetLayer(l.index, l.layer)
+		s.setLayer(l.index, l.layer)
 	}
 }
 
@@ -328,7 +328,7 @@ func (p *participant) layerEnded(l *receivedLayer) {
 		t.layers[i] = nil
 		p.room.node.cleanup(l.layer.Wait)
 		for _, s := range t.subscribers {
-			s.down.SetLayer(i, nil)
+			s.setLayer(i, nil)
 		}
 		if t.layers == ([downtrack.MaxLayers]*uptrack.Layer{}) {
 			p.log.Info("track unpublished", "track", t.info.Sid)
@@ -357,6 +357,7 @@ func (r *Room) unpublish(t *publication) {
 	delete(r.tracks, t.info.Sid)
 	for _, o := range r.participants {
 		delete(o.declined, t.info.Sid)
+		delete(o.spared, t.info.Sid)
 		delete(o.disabled, t.info.Sid)
 	}
 	delete(t.p.published, t.info.Sid)
@@ -383,10 +384,8 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 
 func (t *publication) setMuted(muted bool) {
 	t.info.Muted = muted
+	t.refresh()
 	t.p.room.updateLoudest()
-	for _, s := range t.subscribers {
-		s.down.SetWish(s.wish())
-	}
 }
 
 // ownTrack finds a track of the participant's own; if there is none it says so.

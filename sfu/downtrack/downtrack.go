@@ -71,7 +71,6 @@ type DownTrack struct {
 	mime   string
 	video  bool
 
-	name   atomic.Pointer[name]
 	closed atomic.Bool
 	rtt    atomic.Int64 // nanoseconds
 	lost   atomic.Uint32
@@ -134,9 +133,6 @@ type output struct {
 	header           rtp.Header
 }
 
-// name is how the stream is called in descriptions.
-type name struct{ track, stream string }
-
 // New makes a stream on line that begins to flow once it is bound, started and
 // has a layer.
 func New(cfg Config, line *Line, wish Wish) *DownTrack {
@@ -145,7 +141,6 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		video: cfg.Kind == webrtc.RTPCodecTypeVideo,
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
-	d.name.Store(&name{cfg.TrackID, cfg.StreamID})
 	d.clock.rate = cfg.Codec.ClockRate
 	d.scalable = d.mime == codec.MimeVP9 || d.mime == codec.MimeAV1
 	if d.video {
@@ -210,25 +205,6 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 	})
 }
 
-// Rebind makes the stream carry another track; its layers follow by SetLayer. The
-// name is that of the next description.
-func (d *DownTrack) Rebind(trackID, streamID string, wish Wish) {
-	d.name.Store(&name{trackID, streamID})
-	d.worker.Do(func() {
-		if d.closed.Load() {
-			return
-		}
-		for i := range d.layers {
-			d.detach(i)
-			d.layers[i] = nil
-		}
-		clear(d.history)
-		d.current, d.target, d.replayed = None, None, false
-		d.ending, d.held = time.Time{}, held{}
-		d.wish = wish
-	})
-}
-
 // SetWish changes what the subscriber wants.
 func (d *DownTrack) SetWish(w Wish) {
 	d.worker.Do(func() {
@@ -254,13 +230,13 @@ func (d *DownTrack) Stats() Stats {
 // The following five methods make it a webrtc.TrackLocal.
 
 // ID is the track's sid.
-func (d *DownTrack) ID() string { return d.name.Load().track }
+func (d *DownTrack) ID() string { return d.cfg.TrackID }
 
 // RID is empty: subscribers get one layer.
 func (d *DownTrack) RID() string { return "" }
 
 // StreamID is the stream id in msid.
-func (d *DownTrack) StreamID() string { return d.name.Load().stream }
+func (d *DownTrack) StreamID() string { return d.cfg.StreamID }
 
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }
