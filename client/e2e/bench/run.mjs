@@ -78,7 +78,7 @@ export const line = (label, figures) =>
 
 /** One run: {scenario, figures, sending, more}. */
 export async function runOnce(name, options) {
-  const stage = await Stage.up(scenarios[name], options);
+  const stage = await (scenarios[name].stage ?? Stage).up(scenarios[name], options);
   let result;
   try {
     result = await scenarios[name].measure(stage);
@@ -109,7 +109,8 @@ async function main() {
         const { sending: { fps, audio, ...layers } } = run;
         process.stdout.write(`${line(`${name} #${i + 1}`, run.figures)}\n`);
         const kbps = Object.entries(layers).map(([rid, bits]) => `${rid} ${Math.round(bits / 1000)}`).join(', ');
-        process.stdout.write(`  sent, kbps: ${kbps}, audio ${Math.round(audio / 1000)}; ${fps} fps\n  ${JSON.stringify(run.more, plain)}\n`);
+        if (kbps) process.stdout.write(`  sent, kbps: ${kbps}, audio ${Math.round(audio / 1000)}; ${fps} fps\n`);
+        process.stdout.write(`  ${JSON.stringify(run.more, plain)}\n`);
         runs.push(run);
         report.push(run);
       }
