@@ -4,8 +4,7 @@
   const wall = () => performance.timeOrigin + performance.now();
   const loud = 0.02; // amplitude that counts as sound
   const audio = new AudioContext();
-  const ears = new Map(); // track sid -> {who, analyser, last: when it was last loud}
-  const samples = new Float32Array(512);
+  const ears = new Map(); // track sid -> {last: when it was last loud}
   let sections = 0; // the most there ever were in a description
   let firstPicture;
   let watching; // {who, from, heard, own, seen}
@@ -22,23 +21,36 @@
     };
   }
 
-  function listenTo(track, who) {
-    const analyser = audio.createAnalyser();
-    analyser.fftSize = samples.length;
-    audio.createMediaStreamSource(new MediaStream([track.mediaStreamTrack])).connect(analyser);
-    ears.set(track.sid, { who, analyser, last: 0 });
-  }
-
-  function listen() {
-    const now = wall();
-    for (const ear of ears.values()) {
-      ear.analyser.getFloatTimeDomainData(samples);
-      if (!samples.some((sample) => Math.abs(sample) > loud)) continue;
-      ear.last = now;
-      if (!watching) continue;
-      watching.heard ??= now;
-      if (ear.who === watching.who) watching.own ??= now;
+  // On the audio thread, for the page's own is busy while it negotiates: tells every 50 ms
+  // from when to when a sound is loud.
+  const ear = `registerProcessor('ear', class extends AudioWorkletProcessor {
+    process([[samples]]) {
+      if (samples?.some((sample) => Math.abs(sample) > ${loud})) {
+        this.from ??= currentTime;
+        this.to = currentTime;
+      }
+      if (this.from !== undefined && currentTime - this.from >= 0.05) {
+        this.port.postMessage([this.from, this.to]);
+        this.from = undefined;
+      }
+      return true;
     }
+  });`;
+
+  function listenTo(track, sid, who) {
+    const node = new AudioWorkletNode(audio, 'ear');
+    audio.createMediaStreamSource(new MediaStream([track.mediaStreamTrack])).connect(node).connect(audio.destination);
+    const heard = { last: 0 };
+    ears.set(sid, heard);
+    const known = wall();
+    node.port.onmessage = ({ data: [from, to] }) => {
+      const { contextTime, performanceTime } = audio.getOutputTimestamp();
+      const at = (time) => performance.timeOrigin + performanceTime + (time - contextTime) * 1000;
+      heard.last = at(to);
+      if (!watching || at(from) < watching.from) return;
+      watching.heard = Math.min(watching.heard ?? Infinity, at(from));
+      if (who === watching.who) watching.own ??= Math.max(known, at(from));
+    };
   }
 
   function watch(track, who) {
@@ -63,7 +75,7 @@
       room.on(RoomEvent.TrackSubscribed, (track, publication, { identity }) => {
         if (track.kind === 'audio') {
           track.attach();
-          listenTo(track, identity);
+          listenTo(track, publication.trackSid, identity);
         } else {
           watch(track, identity);
         }
@@ -72,7 +84,7 @@
         track.detach();
         ears.delete(publication.trackSid);
       });
-      setInterval(listen, 10);
+      await audio.audioWorklet.addModule(URL.createObjectURL(new Blob([ear], { type: 'text/javascript' })));
       const began = wall();
       await room.connect(url, token);
       return began;
@@ -83,7 +95,7 @@
       sections,
       sounds: ears.size,
       pictures: [...window.room.remoteParticipants.values()].filter((p) => p.getTrackPublication('camera')?.isSubscribed).length,
-      people: window.room.remoteParticipants.size,
+      published: [...window.room.remoteParticipants.values()].filter((p) => p.getTrackPublication('camera') && p.getTrackPublication('microphone')).length,
     }),
 
     /** Whether nothing was heard for so many ms. */

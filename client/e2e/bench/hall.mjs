@@ -75,7 +75,11 @@ export async function callInTurn({ tab, server, count, calls, singlePeerConnecti
       const state = await hall('state');
       return state.firstPicture && state;
     }, { within: 20_000, every: 50 });
-    await until('all points are known', async () => (await hall('state')).people === count);
+    await until('all points publish', async () => {
+      const state = await hall('state');
+      if (state.published === count) return true;
+      throw new Error(JSON.stringify(state));
+    }, { within: 30_000 });
     await measureFor(5_000); // everything that comes by itself is there, and unwanted layers are off
     const called = [];
     let before;
