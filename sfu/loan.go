@@ -17,8 +17,8 @@ import (
 
 const (
 	maxUnanswered = 4 // tracks brought that a client has not answered
-	// answerTaken is how long after our answer its streams are known to a client
-	// that makes the offers.
+	// answerTaken is how long after an answer the stream is surely taken in by the
+	// client: with one peer connection the answer is ours and on its way.
 	answerTaken = 200 * time.Millisecond
 )
 
@@ -51,7 +51,7 @@ func (s *subscription) lends() bool {
 
 // negotiated is called when the transport can send the stream of s.
 func (s *subscription) negotiated() {
-	if !s.sub.single {
+	if !s.sub.single && s.loan.from == nil {
 		s.settle()
 		return
 	}
