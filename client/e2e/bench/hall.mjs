@@ -139,7 +139,8 @@ class HallStage {
   }
 }
 
-export const limits = { picture: 4_000, sections: 40, seen: 1_000, heard: 300 };
+// own: until a client is told whose sound it plays; not part of what was promised.
+export const limits = { picture: 4_000, sections: 40, seen: 1_000, heard: 300, own: 3_000 };
 
 export const hall = (count, calls) => ({
   about: `${count} points publish, one browser joins and calls ${calls} in turn`,

@@ -19,7 +19,7 @@ for (const singlePeerConnection of [false, true]) {
       for (const { point, seen, heard, own } of called) {
         assert.ok(seen <= limits.seen, `point ${point} is seen after ${seen} ms`);
         assert.ok(heard <= limits.heard, `point ${point} is heard after ${heard} ms`);
-        assert.ok(own <= limits.seen, `what is heard is known to be point ${point} after ${own} ms`);
+        assert.ok(own <= limits.own, `what is heard is known to be point ${point} after ${own} ms`);
       }
     });
   });
