@@ -175,6 +175,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 			DepartureTimeout: cfg.Room.DepartureTimeout,
 			MaxParticipants:  uint32(cfg.Room.MaxParticipants),
 			RemoteUnmute:     cfg.Room.EnableRemoteUnmute,
+			Loudest:          cfg.Room.Loudest,
 		},
 		Log:     log.With("part", "sfu"),
 		Metrics: metrics,

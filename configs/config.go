@@ -64,6 +64,7 @@ type Room struct {
 	DepartureTimeout   time.Duration `yaml:"departure_timeout"`
 	MaxParticipants    int           `yaml:"max_participants"`
 	EnableRemoteUnmute bool          `yaml:"enable_remote_unmute"`
+	Loudest            int           `yaml:"loudest"`
 }
 
 // Webhook says who is told what happens in the rooms.

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		Listen:  "127.0.0.1:7880",
 		DataDir: "./data",
 		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
-		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second},
+		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second, Loudest: 6},
 		TURN:    TURN{Enabled: true, ShareHTTPS: true},
 		Keys:    map[string]string{"test": goodSecret},
 		Webhook: Webhook{URLs: []string{}},
@@ -157,11 +157,12 @@ func TestFileErrors(t *testing.T) {
 			"c.yaml:3: keys.b c: the name of a key is 1 to 64 letters, digits, dots, hyphens or underscores",
 			"c.yaml:4: keys.d: the secret begins or ends with white space",
 		}},
-		{"rooms", "room:\n  auto_create: 1\n  empty_timeout: 300\n  departure_timeout: 1500ms\n  max_participants: -1\n", []string{
+		{"rooms", "room:\n  auto_create: 1\n  empty_timeout: 300\n  departure_timeout: 1500ms\n  max_participants: -1\n  loudest: 0\n", []string{
 			"c.yaml:2: room.auto_create: must be true or false, not a number",
 			"c.yaml:3: room.empty_timeout: must be a time, as in 90s, 5m or 1h30m, not a number",
 			"c.yaml:4: room.departure_timeout: must be whole seconds, from 1s to 8760h",
 			"c.yaml:5: room.max_participants: must be from 0 (no limit) to 1000000",
+			"c.yaml:6: room.loudest: must be from 1 to 50",
 		}},
 		{"webhooks", "webhook:\n  urls: [ftp://x/y, https://a/b, https://a/b]\n  api_key: nobody\n", []string{
 			"c.yaml:2: webhook.urls: each must be a URL that begins with http:// or https://",
@@ -171,7 +172,7 @@ func TestFileErrors(t *testing.T) {
 		{"webhooks without a key", "webhook:\n  urls: [https://a/b]\n", []string{
 			"c.yaml: webhook.api_key: is needed with webhook.urls: it signs the events, and must be one of keys",
 		}},
-		{"webhooks and rooms as they should be", "room: {auto_create: false, empty_timeout: 1h30m, max_participants: 7}\nwebhook: {urls: [http://a/b], api_key: test}\n", nil},
+		{"webhooks and rooms as they should be", "room: {auto_create: false, empty_timeout: 1h30m, max_participants: 7, loudest: 3}\nwebhook: {urls: [http://a/b], api_key: test}\n", nil},
 		{"node addresses", "rtc:\n  node_ips: [203.0.113.5/10.0.0.5, 10.0.0.5, 203.0.113.5/10.0.0.6, \"2001:db8::7/2001:db8::5\"]\n", nil},
 		{"bad node addresses", "rtc:\n  node_ips:\n  - 203.0.113.5/\n  - 203.0.113.5/::1\n  - 1.2.3.4/1.2.3.4/1.2.3.4\n  - 203.0.113.5/10.0.0.5\n  - ::ffff:203.0.113.5/10.0.0.5\n", []string{
 			`c.yaml:2: rtc.node_ips: "" is not an IP address`,

@@ -22,6 +22,7 @@ const minSecret = 32
 const (
 	maxRoomTimeout  = 8760 * time.Hour // a year
 	maxParticipants = 1_000_000
+	maxLoudest      = 50
 )
 
 var (
@@ -153,6 +154,9 @@ func (c *Config) checkRoom(fail failFunc) {
 	check("room.departure_timeout", c.Room.DepartureTimeout)
 	if c.Room.MaxParticipants < 0 || c.Room.MaxParticipants > maxParticipants {
 		fail("room.max_participants", "must be from 0 (no limit) to %d", maxParticipants)
+	}
+	if c.Room.Loudest < 1 || c.Room.Loudest > maxLoudest {
+		fail("room.loudest", "must be from 1 to %d", maxLoudest)
 	}
 }
 

@@ -25,7 +25,7 @@ func Command() *cobra.Command {
 		Short: "Load a running server with real participants and measure it",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(plenaryCommand())
+	cmd.AddCommand(plenaryCommand(), hallCommand())
 	cmd.AddCommand(impairCommands()...)
 	return cmd
 }
@@ -69,6 +69,48 @@ refused unless --allow-remote is given. Needs ffmpeg.`,
 	f.StringVar(&jsonFile, "json", "", "write the report to `FILE` too")
 	f.BoolVar(&o.AllowRemote, "allow-remote", false, "permit a server on another machine")
 	f.BoolVar(&strict, "strict", false, "fail on loss after repair, a freeze, or goroutines that stay")
+	return cmd
+}
+
+func hallCommand() *cobra.Command {
+	var o HallOptions
+	cmd := &cobra.Command{
+		Use:   "hall",
+		Short: "Many points that publish, and speak when they are called",
+		Long: `--points participants publish a small simulcast picture and sound, and receive
+nothing. Orders are read from the standard input, one a line: {"speak": 3} has
+point-3 speak and the others be silent, {"speak": -1} all. Each is answered on the
+standard output with the time at which the first packet left. The hall ends with its
+input. The secret may also be given as DIEMCAU_SECRET. Needs ffmpeg.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Secret = cmp.Or(o.Secret, os.Getenv("DIEMCAU_SECRET")); o.Secret == "" {
+				return errors.New("no API secret: use --secret or DIEMCAU_SECRET")
+			}
+			lksdk.SetLogger(logger.GetDiscardLogger())
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			if o.ClipDir == "" {
+				if o.ClipDir, err = os.MkdirTemp("", "diemcau-clip-"); err != nil {
+					return err
+				}
+				defer func() { _ = os.RemoveAll(o.ClipDir) }() // a temporary directory may stay
+			}
+			line := &progressLine{w: cmd.ErrOrStderr()}
+			defer line.end()
+			o.Progress = line.show
+			return Hall(ctx, o, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.URL, "url", "http://127.0.0.1:7880", "server `URL`, http(s) or ws(s)")
+	f.StringVar(&o.Key, "key", "devkey", "API `KEY`")
+	f.StringVar(&o.Secret, "secret", "", "API `SECRET`")
+	f.StringVar(&o.Room, "room", "hall", "`ROOM` to fill")
+	f.IntVar(&o.Points, "points", 215, "how many publish")
+	f.IntVar(&o.JoinParallel, "join-parallel", 4, "how many join at the same time")
+	f.StringVar(&o.ClipDir, "clips", "", "keep picture and voice in `DIRECTORY` for the next run")
+	f.BoolVar(&o.AllowRemote, "allow-remote", false, "permit a server on another machine")
 	return cmd
 }
 

@@ -18,6 +18,7 @@ type RoomOptions struct {
 	DepartureTimeout time.Duration // and so long after the last has left; 0: 20 s
 	MaxParticipants  uint32        // 0: no limit
 	RemoteUnmute     bool          // administrators may unmute tracks of others
+	Loudest          int           // audio tracks forwarded to each participant; 0: 6
 }
 
 const (

@@ -225,7 +225,7 @@ func TestARoomOfManyTracksCanBeJoined(t *testing.T) {
 		bob.inRoom(func(_ *Room, p *participant) { n = len(p.subs) })
 		return n
 	}
-	require.Equal(t, maxAudioSections, subs(), "the loudest take turns")
+	require.Equal(t, minPlaces, subs(), "the loudest take turns")
 	var sids []string
 	for i := range count {
 		sids = append(sids, fmt.Sprint("TR_", i))

@@ -17,9 +17,10 @@ import (
 // heard later or are clearly louder.
 
 const (
-	defaultLoudest = 6               // audio tracks forwarded to each participant
-	loudHold       = 2 * time.Second // after a voice was heard, only a louder one displaces it
-	louderBy       = 6.0             // dB, so much louder
+	defaultLoudest = 6                      // audio tracks forwarded to each participant
+	minPlaces      = 12                     // for audio that a participant did not ask for
+	loudHold       = 500 * time.Millisecond // after a voice was heard, only a louder one displaces it
+	louderBy       = 6.0                    // dB, so much louder
 )
 
 // audioTracks are the room's audio tracks that are not muted, the most worth
@@ -31,7 +32,7 @@ func (r *Room) audioTracks(now time.Time) []*publication {
 	}
 	var all []heard
 	for _, t := range r.tracks {
-		if t.info.Type != livekit.TrackType_AUDIO || t.info.Muted {
+		if t.info.Type != livekit.TrackType_AUDIO || t.info.Muted || t.p.closed || t.p.hidden() {
 			continue
 		}
 		h := heard{t: t, rank: -1e9} // never heard
@@ -73,25 +74,20 @@ func (r *Room) updateLoudest() {
 	now := r.now()
 	tracks := r.audioTracks(now)
 	loud := tracks[:min(len(tracks), r.loudest)]
-	for _, t := range r.tracks {
-		if t.info.Type != livekit.TrackType_AUDIO {
-			continue
-		}
-		is := slices.Contains(loud, t)
-		if is {
-			t.loudAt = now
-		}
-		if is == t.loud {
-			continue
-		}
-		t.loud = is
-		for _, s := range t.subscribers {
-			s.down.SetWish(s.wish())
+	for _, t := range r.tracks { // first who is not any more, so that there are never too many
+		if t.loud && !slices.Contains(loud, t) {
+			t.loud = false
+			t.refresh()
 		}
 	}
-	if len(tracks) > maxAudioSections {
-		for _, t := range loud {
-			r.bringTo(t)
+	for _, t := range loud {
+		t.loudAt = now
+		if !t.loud {
+			t.loud = true
+			t.refresh()
+		}
+		for _, p := range r.participants {
+			p.bring(t)
 		}
 	}
 }
@@ -109,22 +105,27 @@ func (r *Room) onset() {
 	}
 }
 
-// bringTo has everybody who should hear a loud track receive it: those who have
-// no place left for it get it in place of one that has long been silent.
-func (r *Room) bringTo(t *publication) {
-	for _, p := range r.participants {
-		if p.subs[t.info.Sid] != nil || !p.wants(t) {
-			continue
+// places is how many tracks a participant receives, or may receive at once, that
+// it did not ask for.
+func (r *Room) places() int { return max(minPlaces, r.loudest+2) }
+
+// bring has the participant receive a loud track. If there is no place left, the
+// one that has been silent longest loses its own. Until the client knows the new
+// one it is heard in the stream of another silent one.
+func (p *participant) bring(t *publication) {
+	if p.subs[t.info.Sid] != nil || !p.wants(t) {
+		return
+	}
+	if p.audioSections() >= p.room.places() {
+		old := p.silent(func(*subscription) bool { return true })
+		if old == nil || p.unanswered() >= maxUnanswered {
+			return // who does not answer must not pile up sections
 		}
-		switch s := p.silent(); {
-		case s == nil || p.audioSections() < maxAudioSections:
-			p.subscribe(t)
-		case s.track.plain() && t.plain():
-			s.rebind(t)
-		default:
-			p.room.unsubscribe(s)
-			p.subscribe(t)
-		}
+		p.room.unsubscribe(old)
+	}
+	p.subscribe(t)
+	if s := p.subs[t.info.Sid]; s != nil {
+		s.borrow()
 	}
 }
 
@@ -133,21 +134,36 @@ func (t *publication) plain() bool {
 	return len(t.encodings) == 1 && strings.EqualFold(t.downCodec().MimeType, webrtc.MimeTypeOpus)
 }
 
-// audioSections counts the media sections in which p receives audio.
+// audioSections counts the tracks whose sound p receives, or may, unasked.
 func (p *participant) audioSections() (n int) {
 	for _, s := range p.subs {
-		if s.track.info.Type == livekit.TrackType_AUDIO {
+		if s.autoAudio() {
 			n++
 		}
 	}
 	return n
 }
 
-// silent is the audio subscription of p that was loud longest ago, not counting
-// those that are now or that p asked for; nil if there is none.
-func (p *participant) silent() (oldest *subscription) {
+// unanswered counts those that the client does not know yet.
+func (p *participant) unanswered() (n int) {
 	for _, s := range p.subs {
-		if s.track.info.Type != livekit.TrackType_AUDIO || s.asked || s.track.loud {
+		if s.autoAudio() && !s.loan.negotiated {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *subscription) autoAudio() bool {
+	return !s.asked && s.track.info.Type == livekit.TrackType_AUDIO
+}
+
+// silent is the audio subscription of p that was loud longest ago of those that
+// fit, not counting those that are now, that p asked for, or that are lent; nil
+// if there is none.
+func (p *participant) silent(fits func(*subscription) bool) (oldest *subscription) {
+	for _, s := range p.subs {
+		if !s.autoAudio() || s.track.loud || s.loan.to != nil || !fits(s) {
 			continue
 		}
 		if oldest == nil || s.track.loudAt.Before(oldest.track.loudAt) {
@@ -155,26 +171,6 @@ func (p *participant) silent() (oldest *subscription) {
 		}
 	}
 	return oldest
-}
-
-// rebind makes a subscription carry another track of the same kind: the media
-// changes at once, and the description that says whose it is follows.
-func (s *subscription) rebind(t *publication) {
-	p := s.sub
-	old := s.track
-	delete(p.subs, old.info.Sid)
-	delete(old.subscribers, p)
-	s.track = t
-	p.subs[t.info.Sid] = s
-	t.subscribers[p] = s
-	s.down.Rebind(t.info.Sid, streamID(t), isStereo(t.info), s.wish())
-	for i, l := range t.layers {
-		if l != nil {
-			s.down.SetLayer(i, l)
-		}
-	}
-	p.sub.Negotiate(false)
-	p.room.announce(s)
 }
 
 // streamID is how a track is called in descriptions: clients take the publisher

@@ -26,7 +26,6 @@ type Config struct {
 	TCPPort     int      // one TCP port likewise (ICE-TCP)
 	NodeIPs     []string // addresses to offer, PUBLIC or PUBLIC/LOCAL; empty: all of this machine
 	UseLoopback bool     // offer loopback addresses too
-	Loudest     int      // audio tracks forwarded to each participant; 0: 6
 	Version     string   // of the program, for the log
 	Rooms       RoomOptions
 	TURN        turn.Config

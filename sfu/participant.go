@@ -68,6 +68,7 @@ type participant struct {
 	published map[string]*publication  // by track sid
 	subs      map[string]*subscription // by track sid
 	declined  map[string]bool          // track sids the client does not want
+	spared    map[string]bool          // of them, cameras it was given unasked
 	disabled  map[string]bool          // track sids the client has paused
 	allowed   *access
 	lastSeq   uint32        // newest reliable data packet received
@@ -94,7 +95,7 @@ func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *au
 		autoSubscribe: start.AutoSubscribe, adaptiveStream: start.AdaptiveStream,
 		single: start.UseSinglePeerConnection, session: s,
 		published: make(map[string]*publication), subs: make(map[string]*subscription),
-		declined: make(map[string]bool), disabled: make(map[string]bool),
+		declined: make(map[string]bool), spared: make(map[string]bool), disabled: make(map[string]bool),
 		inData: rate.NewLimiter(dataBytesPerSecond, dataBurst), inPackets: rate.NewLimiter(dataPacketsPerSecond, dataPacketsPerSecond),
 		replayed: r.replay.newest,
 	}
@@ -216,9 +217,7 @@ func (p *participant) join(start *livekit.StartSession) {
 	if start.PublisherOffer.GetSdp() != "" {
 		p.offered(start.PublisherOffer)
 	}
-	for _, t := range r.tracks {
-		p.maybeSubscribe(t)
-	}
+	p.fill(r.byInterest())
 	if p.subPrimary {
 		p.sub.Negotiate(false)
 	}

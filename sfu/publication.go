@@ -305,7 +305,7 @@ func (t *publication) setLayer(e *encoding, l *receivedLayer) {
 	}
 	for _, s := range t.subscribers {
 		if t.encodings[s.uses] == e {
-			s.down.SetLayer(l.index, l.layer)
+			s.setLayer(l.index, l.layer)
 		}
 	}
 	if first {
@@ -340,7 +340,7 @@ func (t *publication) clearLayer(e *encoding, i int) {
 	e.layers[i] = nil
 	for _, s := range t.subscribers {
 		if t.encodings[s.uses] == e {
-			s.down.SetLayer(i, nil)
+			s.setLayer(i, nil)
 		}
 	}
 	if slices.ContainsFunc(t.encodings, (*encoding).received) {
@@ -372,6 +372,7 @@ func (r *Room) unpublish(t *publication) {
 	delete(r.tracks, t.info.Sid)
 	for _, o := range r.participants {
 		delete(o.declined, t.info.Sid)
+		delete(o.spared, t.info.Sid)
 		delete(o.disabled, t.info.Sid)
 	}
 	delete(t.p.published, t.info.Sid)
@@ -398,10 +399,8 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 
 func (t *publication) setMuted(muted bool) {
 	t.info.Muted = muted
+	t.refresh()
 	t.p.room.updateLoudest()
-	for _, s := range t.subscribers {
-		s.down.SetWish(s.wish())
-	}
 }
 
 // ownTrack finds a track of the participant's own; if there is none it says so.

@@ -53,6 +53,7 @@ type Room struct {
 	admin        roomAdmin
 	loudest      int         // audio tracks forwarded to each participant
 	onsets       atomic.Bool // a look at who is loud is queued
+	vacant       bool        // somebody may have room for one more track
 }
 
 func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
@@ -62,7 +63,7 @@ func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
 	return &Room{
 		node: n, name: name, sid: guid.New("RM_"), log: n.log.With("room", name),
 		inbox: make(chan func(), maxCommands), data: make(chan dataMessage, maxData), done: make(chan struct{}),
-		loudest: cmp.Or(n.cfg.Loudest, defaultLoudest), created: now, emptySince: now, sifTrailer: trailer,
+		loudest: cmp.Or(n.cfg.Rooms.Loudest, defaultLoudest), created: now, emptySince: now, sifTrailer: trailer,
 		participants: make(map[string]*participant), bySID: make(map[string]*participant),
 		tracks: make(map[string]*publication), speakers: make(map[string]*livekit.SpeakerInfo),
 		settings: n.cfg.Rooms.settings(req),
@@ -120,6 +121,7 @@ func (r *Room) loop() {
 		case <-speak.C:
 			r.updateSpeakers()
 			r.updateLoudest()
+			r.fill()
 		case <-care.C:
 			r.care()
 		}

@@ -59,7 +59,7 @@ func (r *Room) updateSpeakers() {
 func (p *participant) reprioritize() {
 	for _, t := range p.published {
 		for _, s := range t.subscribers {
-			s.down.SetWish(s.wish())
+			s.refresh()
 		}
 	}
 }

@@ -23,6 +23,7 @@ type subscription struct {
 	fps    float64           // asked for at most; 0: all
 	ask    uint32            // the client's priority
 	asked  bool              // the client asked for this track itself
+	loan   loan
 	over   bool
 }
 
@@ -90,7 +91,7 @@ func (p *participant) subscribe(t *publication) {
 		Log:         p.log,
 		Bound:       func(can []int) { r.post(func() { r.subscribed(s, can) }) },
 		Unsupported: func() { r.post(func() { r.unsupported(s) }) },
-	}, p.line, s.wish())
+	}, p.line, s.sendWish())
 	for i, l := range t.layers {
 		if l != nil {
 			s.down.SetLayer(i, l)
@@ -213,6 +214,7 @@ func (r *Room) subscribed(s *subscription, can []int) {
 	if s.sub.sub.State() == webrtc.PeerConnectionStateConnected {
 		s.down.Start()
 	}
+	s.negotiated()
 	if now := r.speakers[s.track.p.sid]; now != nil && s.track.info.Type == livekit.TrackType_AUDIO {
 		// Who joins while somebody speaks is told at once.
 		s.sub.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_SpeakersChanged{
@@ -237,6 +239,8 @@ func (r *Room) unsubscribe(s *subscription) {
 	s.down.Close()
 	delete(s.sub.subs, s.track.info.Sid)
 	delete(s.track.subscribers, s.sub)
+	s.endLoans()
+	r.vacant = true
 	r.node.met.subscriptions.Dec()
 	s.release()
 	s.track.assign()
@@ -268,14 +272,19 @@ func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
 			}
 		case !u.Subscribe:
+			s := p.subs[sid]
 			if len(p.declined) < maxDeclined {
 				p.declined[sid] = true
+				if t.camera() && (s == nil || !s.asked) {
+					p.spared[sid] = true
+				}
 			}
-			if s := p.subs[sid]; s != nil {
+			if s != nil {
 				p.room.unsubscribe(s)
 			}
 		case p.maySubscribe(t):
 			delete(p.declined, sid)
+			delete(p.spared, sid)
 			if len(p.subs) >= maxSubscriptions {
 				p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many subscriptions", nil)
 				return
@@ -329,7 +338,7 @@ func (p *participant) pause(sid string, paused bool) {
 	} else {
 		delete(p.disabled, sid)
 	}
-	s.down.SetWish(s.wish())
+	s.refresh()
 	s.track.demand(p.room.now())
 }
 

@@ -74,7 +74,6 @@ type DownTrack struct {
 	mime   string
 	video  bool
 
-	name   atomic.Pointer[name]
 	closed atomic.Bool
 	rtt    atomic.Int64 // nanoseconds
 	lost   atomic.Uint32
@@ -141,12 +140,6 @@ type output struct {
 	header           rtp.Header
 }
 
-// name is how the stream is called in descriptions.
-type name struct {
-	track, stream string
-	stereo        bool
-}
-
 // New makes a stream on line that begins to flow once it is bound, started and
 // has a layer.
 func New(cfg Config, line *Line, wish Wish) *DownTrack {
@@ -155,7 +148,6 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		video: cfg.Kind == webrtc.RTPCodecTypeVideo,
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
-	d.name.Store(&name{cfg.TrackID, cfg.StreamID, cfg.Stereo})
 	d.setCodec(cfg.Codec)
 	if d.video {
 		d.history = newHistory(1024)
@@ -225,19 +217,6 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 	})
 }
 
-// Rebind makes the stream carry another track; its layers follow by SetLayer. The
-// name is that of the next description.
-func (d *DownTrack) Rebind(trackID, streamID string, stereo bool, wish Wish) {
-	d.name.Store(&name{trackID, streamID, stereo})
-	d.worker.Do(func() {
-		if d.closed.Load() {
-			return
-		}
-		d.unplug()
-		d.wish = wish
-	})
-}
-
 // unplug takes all layers away.
 func (d *DownTrack) unplug() {
 	for i := range d.layers {
@@ -303,16 +282,16 @@ func (d *DownTrack) Stats() Stats {
 // The following five methods make it a webrtc.TrackLocal.
 
 // ID is the track's sid.
-func (d *DownTrack) ID() string { return d.name.Load().track }
+func (d *DownTrack) ID() string { return d.cfg.TrackID }
 
 // RID is empty: subscribers get one layer.
 func (d *DownTrack) RID() string { return "" }
 
 // StreamID is the stream id in msid.
-func (d *DownTrack) StreamID() string { return d.name.Load().stream }
+func (d *DownTrack) StreamID() string { return d.cfg.StreamID }
 
 // Stereo tells whether the sound is in stereo, for descriptions.
-func (d *DownTrack) Stereo() bool { return d.name.Load().stereo }
+func (d *DownTrack) Stereo() bool { return d.cfg.Stereo }
 
 // Kind is audio or video.
 func (d *DownTrack) Kind() webrtc.RTPCodecType { return d.cfg.Kind }

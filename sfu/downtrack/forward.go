@@ -22,10 +22,13 @@ import (
 // maxHold is how long a key frame waits for the old layer's frame to end.
 const maxHold = 40 * time.Millisecond
 
-// What an audio stream that is let through said before is sent too, so far back.
+// What an audio stream that is let through said before is sent too: from so long
+// before its speech began, or from so long ago if it speaks on. What it took to act
+// on the beginning comes on top, within a bound.
 const (
 	replayFor   = 60 * time.Millisecond
-	maxReplayed = 8 // packets
+	replayMost  = 260 * time.Millisecond
+	maxReplayed = 26 // packets
 )
 
 // held is a key frame of the target that waits.
@@ -50,7 +53,7 @@ func (d *DownTrack) choose(now time.Time) {
 	switch {
 	case next == None && d.current != None && d.video && d.midFrame && !d.line.behind:
 		d.ending = now // half a frame is a stall
-	case next == None:
+	case next == None && !d.line.behind:
 		d.current = None
 	case next < d.current && d.line.behind:
 		d.abandon() // what is on its way is too much already
@@ -108,7 +111,10 @@ func (d *DownTrack) catchUp(now time.Time) {
 	}
 	var p fanout.Packet
 	var newestTS uint32
-	first := newest
+	first, least := newest, replayFor
+	if onset, ok := layer.Onset(now, replayMost-replayFor); ok {
+		least += onset
+	}
 	for back := range uint16(maxReplayed) {
 		n := layer.Get(newest-back, d.retryBuf[:])
 		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
@@ -117,7 +123,7 @@ func (d *DownTrack) catchUp(now time.Time) {
 		if back == 0 {
 			newestTS = p.Header.Timestamp
 		}
-		if newestTS-p.Header.Timestamp > uint32(replayFor.Milliseconds())*d.clock.rate/1000 {
+		if newestTS-p.Header.Timestamp > uint32(least.Milliseconds())*d.clock.rate/1000 {
 			break
 		}
 		first = newest - back
@@ -394,6 +400,9 @@ func (d *DownTrack) send(p *fanout.Packet) {
 	out, ok := d.seq.Map(p.Header.SequenceNumber)
 	if !ok {
 		return
+	}
+	if e := d.history.get(out); !d.video && e != nil && e.src == p.Header.SequenceNumber {
+		return // caught up with, and it was on its way too
 	}
 	e := sentPacket{
 		out: out, src: p.Header.SequenceNumber, layer: int8(d.current),

@@ -28,12 +28,9 @@ const (
 	logEvery          = 20  // ticks
 )
 
-// Below this estimate, in bits per second, sound goes without redundancy, unless
-// so large a share of packets is lost whatever is sent.
-const (
-	poorTarget = 400_000
-	poorLoss   = 0.05
-)
+// poorTarget is the estimate, in bits per second, below which sound goes without
+// redundancy.
+const poorTarget = 400_000
 
 // A stream that was raised so long before the path became congested was raised
 // too early, and it is not tried again for so long.
@@ -213,7 +210,7 @@ func (l *Line) look(now time.Time) {
 func (l *Line) overspends(now time.Time) {
 	st := l.est.Stats()
 	l.tight = st.Capacity > 0 && st.Target < st.Capacity*3/2
-	l.poor = l.estimate && st.Target < poorTarget && st.LossFloor < poorLoss
+	l.poor = l.estimate && st.Target < poorTarget
 	if st.QueueDelay < standingQueue {
 		l.queueSince = time.Time{}
 	} else if l.queueSince.IsZero() {

@@ -15,11 +15,12 @@ import (
 const (
 	maxPaced     = 1024 // packets waiting per line
 	maxWait      = time.Second
-	paceFactor   = 2.5  // video leaves at so many times the estimate,
-	paceTight    = 1.15 // or so many where the path carries no more than that
-	paceBurst    = 0.01 // seconds of that rate may leave at once
-	wireOverhead = 64   // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
-	probeLate    = 4    // a probe that lasts so many times its duration is given up
+	paceFactor   = 2.5    // video leaves at so many times the estimate,
+	paceTight    = 1.15   // or so many where the path carries no more than that
+	paceBurst    = 0.01   // seconds of that rate may leave at once
+	maxDebt      = 24_000 // bits that sound and repairs, which are not paced, make video wait for at most
+	wireOverhead = 64     // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
+	probeLate    = 4      // a probe that lasts so many times its duration is given up
 )
 
 // waiting is a packet that waits.
@@ -98,7 +99,7 @@ func (p *pacer) end() { p.probe, p.left = bwe.Probe{}, 0 }
 // count takes a packet of so many bytes off the tokens and the probe under way,
 // and tells the probe it belongs to, 0 if none.
 func (p *pacer) count(bytes int) (probe int) {
-	p.tokens -= float64(8 * bytes)
+	p.tokens = max(p.tokens-float64(8*bytes), -maxDebt)
 	if probe = p.probe.ID; probe != 0 {
 		if p.left -= bytes; p.left <= 0 {
 			p.end()

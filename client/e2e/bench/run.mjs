@@ -79,7 +79,7 @@ export const line = (label, figures) =>
 
 /** One run: {scenario, figures, sending, more}. */
 export async function runOnce(name, options) {
-  const stage = await Stage.up(scenarios[name], options);
+  const stage = await (scenarios[name].stage ?? Stage).up(scenarios[name], options);
   let result;
   try {
     result = await scenarios[name].measure(stage);

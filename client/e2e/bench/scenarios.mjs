@@ -4,6 +4,7 @@
 // {name, value, want}: good if they are equal; and more to tell, as an object.
 import { measureFor, until } from '../lib/poll.mjs';
 import * as f from './figures.mjs';
+import { hall } from './hall.mjs';
 
 const second = 1000;
 const settle = 4 * second; // with the top layer shown, before the network changes
@@ -250,6 +251,7 @@ export const scenarios = {
   handover: handover(true),
   'handover-listener': handover(false),
   dynacast,
+  hall: hall(215, 20),
 };
 
 /** Names that stand for several. */

@@ -22,6 +22,7 @@ import { signalUrl } from './api/server';
 import { insecureProblem, mediaProblem, type MediaKind } from './mediaProblem';
 import { NoticeStore } from './noticeStore';
 import { RoomStore } from './roomStore';
+import { Showing } from './showing';
 
 export type EndReason = 'left' | 'duplicate' | 'removed' | 'closed' | 'shutdown' | 'lost';
 
@@ -58,6 +59,7 @@ export class MeetingSession {
   readonly room: Room;
   readonly view: RoomStore;
   readonly chat: ChatStore;
+  readonly showing: Showing;
   readonly notices = new NoticeStore();
   /** Resolves with the reason when the stay in the room is over. */
   readonly ended: Promise<EndReason>;
@@ -75,6 +77,7 @@ export class MeetingSession {
     this.room = new Room(roomOptions(pc));
     this.view = new RoomStore(this.room);
     this.chat = new ChatStore(this.room);
+    this.showing = new Showing(this.room);
     this.room
       .on(RoomEvent.Disconnected, this.onDisconnected)
       .on(RoomEvent.Reconnected, () => this.notices.show('info', i18next.t('connection.restored')))
@@ -176,6 +179,7 @@ export class MeetingSession {
   private close(): void {
     this.view.close();
     this.chat.close();
+    this.showing.close();
     this.notices.close();
     this.room.removeAllListeners();
   }

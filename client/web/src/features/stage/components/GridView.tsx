@@ -3,6 +3,8 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { IconButton } from '../../../primitives/IconButton';
 import type { RoomView } from '../../session/roomStore';
+import type { Showing } from '../../session/showing';
+import { useShown } from '../hooks/useShown';
 import { useSize } from '../hooks/useSize';
 import { pictures } from '../layout/arrange';
 import { gridShape, pageOf } from '../layout/grid';
@@ -12,17 +14,19 @@ import styles from './GridView.module.css';
 const gap = 8;
 
 interface GridViewProps {
+  showing: Showing;
   room: RoomView;
   phone: boolean;
   onPin: (key: string) => void;
 }
 
 /** Everybody at the same size, in pages. */
-export function GridView({ room, phone, onPin }: GridViewProps) {
+export function GridView({ showing, room, phone, onPin }: GridViewProps) {
   const { t } = useTranslation();
   const [wanted, setWanted] = useState(0);
   const { ref, width, height } = useSize<HTMLDivElement>();
   const { items, page, pages } = pageOf(pictures(room.people), wanted, phone ? 6 : 16);
+  useShown(showing, items);
   const shape = gridShape(items.length, width, height, gap);
   return (
     <div className={styles.view}>

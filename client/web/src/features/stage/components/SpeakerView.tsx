@@ -1,11 +1,14 @@
 import { useTranslation } from 'react-i18next';
 import type { RoomView } from '../../session/roomStore';
+import type { Showing } from '../../session/showing';
+import { useShown } from '../hooks/useShown';
 import { arrange } from '../layout/arrange';
 import { InviteCard } from './InviteCard';
 import { Tile } from './Tile';
 import styles from './SpeakerView.module.css';
 
 interface SpeakerViewProps {
+  showing: Showing;
   room: RoomView;
   phone: boolean;
   pinned: string | undefined;
@@ -14,9 +17,10 @@ interface SpeakerViewProps {
 }
 
 /** One large picture and up to seven others: along the side on a laptop, along the foot on a phone. */
-export function SpeakerView({ room, phone, pinned, onPin, onMore }: SpeakerViewProps) {
+export function SpeakerView({ showing, room, phone, pinned, onPin, onMore }: SpeakerViewProps) {
   const { t } = useTranslation();
   const { main, side, hidden } = arrange(room.people, { speaker: room.speaker, pinned, limit: phone ? 12 : 7 });
+  useShown(showing, [main, ...side]);
   const rows = side.length + (hidden > 0 ? 0.6 : 0);
   return (
     <div className={styles.view}>

@@ -67,9 +67,16 @@ export function Stage({ session }: { session: MeetingSession }) {
         <main className={styles.pictures} aria-label={t('stage.label')}>
           <h1 className="visually-hidden">{title}</h1>
           {view === 'grid' && room.people.length > 1 ? (
-            <GridView room={room} phone={phone} onPin={pin} />
+            <GridView showing={session.showing} room={room} phone={phone} onPin={pin} />
           ) : (
-            <SpeakerView room={room} phone={phone} pinned={pinned} onPin={pin} onMore={() => setPanel('people')} />
+            <SpeakerView
+              showing={session.showing}
+              room={room}
+              phone={phone}
+              pinned={pinned}
+              onPin={pin}
+              onMore={() => setPanel('people')}
+            />
           )}
           <Banners session={session} room={room} />
         </main>

@@ -1,0 +1,383 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"diemcau/sfu/downtrack"
+	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
+)
+
+const levelID = 1
+
+// voice is a microphone without a client: a published track whose packets a test
+// makes. Each carries a number of its own, and whose it is.
+type voice struct {
+	id      uint16
+	t       *publication
+	level   atomic.Uint32 // -dBov
+	loud    atomic.Uint32 // number of the first packet of the utterance
+	packets chan []byte
+	reports chan []rtcp.Packet
+	seq     uint16
+}
+
+func (v *voice) Read(b []byte) (int, interceptor.Attributes, error) {
+	p, ok := <-v.packets
+	if !ok {
+		return 0, nil, io.EOF
+	}
+	return copy(b, p), nil, nil
+}
+
+func newVoice(r *Room, p *participant, pool *fanout.Pool, id int) *voice {
+	v := &voice{id: uint16(id), packets: make(chan []byte), reports: make(chan []rtcp.Packet)}
+	v.level.Store(127)
+	v.t = &publication{
+		p: p, info: &livekit.TrackInfo{Sid: fmt.Sprintf("TR_voice%03d", id), Type: livekit.TrackType_AUDIO},
+		encodings:   []*encoding{newEncoding(livekit.TrackType_AUDIO, "opus", nil, "")},
+		subscribers: make(map[*participant]*subscription),
+	}
+	v.t.encoding = v.t.encodings[0]
+	v.t.layers[downtrack.MaxLayers-1] = uptrack.Start(uptrack.Config{
+		Mime: "audio/opus", ClockRate: 48000, LevelID: levelID, Stream: v, Log: slog.New(slog.DiscardHandler),
+		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
+			<-v.reports
+			return nil, nil, io.EOF
+		},
+		WriteRTCP: func([]rtcp.Packet) error { return nil }, Ended: func() {}, Onset: r.onset,
+	}, pool)
+	p.published[v.t.info.Sid], r.tracks[v.t.info.Sid] = v.t, v.t
+	return v
+}
+
+// say sends one packet of 20 ms.
+func (v *voice) say() {
+	v.seq++
+	p := &rtp.Packet{
+		Header:  rtp.Header{Version: 2, SequenceNumber: v.seq, Timestamp: uint32(v.seq) * 960},
+		Payload: binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{0xf8}, v.id), v.seq),
+	}
+	level := uint8(v.level.Load())
+	_ = p.SetExtension(levelID, []byte{level})
+	raw, _ := p.Marshal()
+	if level > 40 {
+		v.loud.Store(0)
+	} else {
+		v.loud.CompareAndSwap(0, uint32(v.seq))
+	}
+	v.packets <- raw
+}
+
+func (v *voice) close() {
+	close(v.packets)
+	close(v.reports)
+}
+
+// bareRoom is a room whose loop does not run.
+func bareRoom(loudest int) *Room {
+	return &Room{
+		loudest: loudest, inbox: make(chan func(), 64), done: make(chan struct{}), tracks: make(map[string]*publication),
+	}
+}
+
+func TestTheLoudestAreThoseHeardLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := fanout.New(1, slog.New(slog.DiscardHandler))
+		r := bareRoom(2)
+		p := &participant{room: r, perm: &livekit.ParticipantPermission{}, published: make(map[string]*publication)}
+		var voices []*voice
+		for i := range 5 {
+			voices = append(voices, newVoice(r, p, pool, i))
+		}
+		defer func() {
+			for _, v := range voices {
+				v.close()
+				v.t.layers[downtrack.MaxLayers-1].Wait()
+			}
+			pool.Close()
+		}()
+		pass := func(d time.Duration) {
+			for range d / (20 * time.Millisecond) {
+				for _, v := range voices {
+					v.say()
+				}
+				time.Sleep(20 * time.Millisecond)
+				synctest.Wait()
+				select {
+				case fn := <-r.inbox:
+					fn()
+				default:
+				}
+			}
+			r.updateLoudest()
+		}
+		loud := func() (who []int) {
+			for i, v := range voices {
+				if v.t.loud {
+					who = append(who, i)
+				}
+			}
+			return who
+		}
+		at := func(level uint32, who ...int) {
+			for _, i := range who {
+				voices[i].level.Store(level)
+			}
+		}
+		pass(time.Second)
+		require.Equal(t, []int{0, 1}, loud(), "nobody speaks: somebody is forwarded all the same")
+		at(30, 3)
+		pass(60 * time.Millisecond)
+		require.Contains(t, loud(), 3, "on the onset, not with the next look")
+		at(30, 4)
+		pass(100 * time.Millisecond)
+		require.Equal(t, []int{3, 4}, loud())
+		at(30, 3)
+		pass(time.Second)
+		at(27, 0)
+		pass(time.Second)
+		require.Equal(t, []int{3, 4}, loud(), "hardly louder: who is heard stays")
+		at(12, 0)
+		pass(time.Second)
+		require.Len(t, loud(), 2)
+		require.Contains(t, loud(), 0, "clearly louder")
+		at(127, 0, 3, 4)
+		at(90, 2)
+		pass(time.Second)
+		held := loud()
+		pass(10 * time.Second)
+		require.Equal(t, held, loud(), "silence changes nothing")
+		at(35, 1)
+		pass(400 * time.Millisecond)
+		require.Contains(t, loud(), 1, "however softly, if the others are silent")
+		voices[1].t.info.Muted = true
+		r.updateLoudest()
+		require.NotContains(t, loud(), 1)
+	})
+}
+
+// hall is a room of voices whom one client hears.
+type hall struct {
+	t      *testing.T
+	n      *Node
+	host   *testClient
+	voices []*voice
+	places int
+}
+
+// newHall makes voices that all send, silent at first.
+func newHall(t *testing.T, voices int) *hall {
+	h := &hall{t: t, n: newTestNode(t)}
+	h.host = connect(t, h.n, "room", "host", false)
+	h.host.inRoom(func(r *Room, p *participant) {
+		for i := range voices {
+			h.voices = append(h.voices, newVoice(r, p, h.n.fan, i))
+		}
+		h.places = r.places()
+	})
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				for _, v := range h.voices {
+					v.say()
+				}
+			case <-done:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		wg.Wait()
+		for _, v := range h.voices {
+			v.close()
+		}
+	})
+	return h
+}
+
+// call has one voice speak; the last falls silent.
+func (h *hall) call(i int) *voice {
+	for _, v := range h.voices {
+		v.level.Store(127)
+	}
+	h.voices[i].level.Store(20)
+	return h.voices[i]
+}
+
+// heard finds the packets of v that c received, by the track they were sent as.
+func (c *testClient) heard(v *voice) map[string][]uint16 {
+	found := make(map[string][]uint16)
+	for sid, packets := range c.media {
+		for _, p := range packets {
+			if len(p.Payload) == 5 && binary.BigEndian.Uint16(p.Payload[1:]) == v.id {
+				found[sid] = append(found[sid], binary.BigEndian.Uint16(p.Payload[3:]))
+			}
+		}
+	}
+	return found
+}
+
+func (h *hall) listener(name string, single bool) *testClient {
+	c := connect(h.t, h.n, "room", name, single)
+	c.participantSeen(name, state(livekit.ParticipantInfo_ACTIVE))
+	for {
+		ready := 0
+		c.inRoom(func(_ *Room, p *participant) {
+			for _, s := range p.subs {
+				if s.loan.negotiated {
+					ready++
+				}
+			}
+		})
+		if ready == h.places {
+			return c
+		}
+		select {
+		case <-h.t.Context().Done():
+			h.t.Fatal("the first subscriptions are not negotiated")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// TestManySpeakersInTurn: whoever speaks is heard from the first packet on, and
+// soon in a stream of its own, in a bounded number of sections.
+func TestManySpeakersInTurn(t *testing.T) {
+	for _, single := range []bool{false, true} {
+		t.Run(fmt.Sprintf("single=%v", single), func(t *testing.T) {
+			h := newHall(t, 40)
+			bob := h.listener("bob", single)
+			for i := range h.voices {
+				bob.mu.Lock()
+				clear(bob.media)
+				bob.mu.Unlock()
+				began := time.Now()
+				v := h.call(i)
+				own := v.t.info.Sid
+				bob.until("the speaker in a stream of its own", func() bool { return len(bob.heard(v)[own]) > 5 })
+				t.Logf("voice %d after %v", i, time.Since(began))
+				bob.mu.Lock()
+				got := make(map[uint16]int)
+				for _, numbers := range bob.heard(v) {
+					for _, n := range numbers {
+						got[n]++
+					}
+				}
+				bob.mu.Unlock()
+				first, last := uint16(v.loud.Load()), uint16(0)
+				for n, times := range got {
+					require.Equal(t, 1, times, "packet %d of voice %d came %d times", n, i, times)
+					last = max(last, n)
+				}
+				for n := first; n <= last; n++ {
+					require.Contains(t, got, n, "voice %d spoke from %d to %d", i, first, last)
+				}
+				bob.inRoom(func(r *Room, p *participant) {
+					assert.LessOrEqual(t, len(p.subs), h.places)
+					loud := 0
+					for _, t := range r.tracks {
+						if t.loud {
+							loud++
+						}
+					}
+					assert.Equal(t, defaultLoudest, loud)
+				})
+			}
+			require.LessOrEqual(t, len(bob.sub.GetTransceivers()), h.places+6, "sections")
+		})
+	}
+}
+
+func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
+	h := newHall(t, 20)
+	for _, v := range h.voices[10:] {
+		v.t.info.Encryption = livekit.Encryption_GCM
+	}
+	bob := h.listener("bob", false)
+	for i := range h.voices {
+		v := h.call(i)
+		own := v.t.info.Sid
+		bob.until("the speaker", func() bool { return len(bob.heard(v)[own]) > 5 })
+		bob.mu.Lock()
+		for sid := range bob.heard(v) {
+			var lender *voice
+			for _, o := range h.voices {
+				if o.t.info.Sid == sid {
+					lender = o
+				}
+			}
+			encrypted := v.t.info.Encryption != livekit.Encryption_NONE || lender.t.info.Encryption != livekit.Encryption_NONE
+			require.False(t, encrypted && sid != own, "%s in the stream of %s", own, sid)
+		}
+		bob.mu.Unlock()
+	}
+}
+
+// TestLoansEnd: a lender that leaves, speaks or is muted gets its stream back.
+func TestLoansEnd(t *testing.T) {
+	h := newHall(t, 20)
+	bob := h.listener("bob", false)
+	ends := map[string]func(r *Room, s *subscription){
+		"the lender leaves":           func(r *Room, s *subscription) { r.unsubscribe(s.loan.from) },
+		"the lender is loud":          func(_ *Room, s *subscription) { s.loan.from.track.loud = true; s.loan.from.track.refresh() },
+		"the lender is muted":         func(_ *Room, s *subscription) { s.loan.from.track.setMuted(true) },
+		"the borrower is over":        func(r *Room, s *subscription) { r.unsubscribe(s) },
+		"the borrower is negotiated":  func(_ *Room, s *subscription) { s.settle() },
+		"the borrower is unpublished": func(r *Room, s *subscription) { s.track.layers[downtrack.MaxLayers-1] = nil; r.unpublish(s.track) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			require.Eventually(t, func() bool {
+				waiting := 0
+				bob.inRoom(func(_ *Room, p *participant) { waiting = p.unanswered() })
+				return waiting == 0
+			}, waitFor, 10*time.Millisecond)
+			bob.inRoom(func(r *Room, p *participant) {
+				var s *subscription
+				for _, v := range h.voices {
+					if t := v.t; r.tracks[t.info.Sid] == t && p.subs[t.info.Sid] == nil && !t.info.Muted {
+						t.loud = true
+						p.bring(t)
+						s = p.subs[t.info.Sid]
+						break
+					}
+				}
+				if !assert.NotNil(t, s) || !assert.NotNil(t, s.loan.from, "somebody lends") {
+					return
+				}
+				from := s.loan.from
+				assert.Same(t, s, from.loan.to)
+				end(r, s)
+				assert.Nil(t, from.loan.to)
+				assert.NotSame(t, from, s.loan.from)
+				if s.over || s.loan.negotiated {
+					assert.Nil(t, s.loan.from)
+				} else if assert.NotNil(t, s.loan.from, "another lends") {
+					assert.Same(t, s, s.loan.from.loan.to)
+				}
+			})
+		})
+	}
+}
