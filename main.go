@@ -136,7 +136,7 @@ func boundedServe(ctx context.Context, cfg *configs.Config, out io.Writer) error
 
 // serve wires the packages and serves until ctx ends.
 func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) {
-	log := newLogger(cfg.Log)
+	log := cfg.Log.Logger(os.Stderr)
 	for _, key := range cfg.Unused() {
 		log.Warn("this version does not use the configured key", "key", key)
 	}
@@ -162,25 +162,9 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		return err
 	}
 	defer stopEvents(ctx)
-	node, err := sfu.NewNode(sfu.Config{
-		UDPPort:     cfg.RTC.UDPPort,
-		TCPPort:     cfg.RTC.TCPPort,
-		NodeIPs:     cfg.RTC.NodeIPs,
-		UseLoopback: cfg.RTC.UseLoopback,
-		TURN:        relay,
-		Version:     programVersion(),
-		Rooms: sfu.RoomOptions{
-			CreateOnly:       !cfg.Room.AutoCreate,
-			EmptyTimeout:     cfg.Room.EmptyTimeout,
-			DepartureTimeout: cfg.Room.DepartureTimeout,
-			MaxParticipants:  uint32(cfg.Room.MaxParticipants),
-			RemoteUnmute:     cfg.Room.EnableRemoteUnmute,
-			Loudest:          cfg.Room.Loudest,
-		},
-		Log:     log.With("part", "sfu"),
-		Metrics: metrics,
-		Events:  events,
-	})
+	settings := nodeConfig(cfg)
+	settings.TURN, settings.Log, settings.Metrics, settings.Events = relay, log.With("part", "sfu"), metrics, events
+	node, err := sfu.NewNode(settings)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
@@ -223,6 +207,25 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	}
 	log.Info("serving", "listen", cfg.Listen, "tls", tlsConfig != nil, "udp_port", cfg.RTC.UDPPort, "tcp_port", cfg.RTC.TCPPort, "version", programVersion())
 	return server.Serve(ctx)
+}
+
+// nodeConfig is what the configuration says of the node.
+func nodeConfig(cfg *configs.Config) sfu.Config {
+	return sfu.Config{
+		UDPPort:     cfg.RTC.UDPPort,
+		TCPPort:     cfg.RTC.TCPPort,
+		NodeIPs:     cfg.RTC.NodeIPs,
+		UseLoopback: cfg.RTC.UseLoopback,
+		Version:     programVersion(),
+		Rooms: sfu.RoomOptions{
+			CreateOnly:       !cfg.Room.AutoCreate,
+			EmptyTimeout:     cfg.Room.EmptyTimeout,
+			DepartureTimeout: cfg.Room.DepartureTimeout,
+			MaxParticipants:  uint32(cfg.Room.MaxParticipants),
+			RemoteUnmute:     cfg.Room.EnableRemoteUnmute,
+			Loudest:          cfg.Room.Loudest,
+		},
+	}
 }
 
 // startWebhooks starts the sender of webhooks, if any are configured. It returns
@@ -277,16 +280,6 @@ func openError(err error) error {
 		return &rtc.OpenError{Status: http.StatusNotFound, Message: sfu.ErrNoRoom.Error()}
 	}
 	return err
-}
-
-// newLogger writes to standard error at the configured level and form.
-func newLogger(cfg configs.Log) *slog.Logger {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	options := &slog.HandlerOptions{Level: levels[cfg.Level]}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
 // serverTLS is the TLS of the web server, nil for plain HTTP: the configured
