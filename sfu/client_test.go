@@ -12,6 +12,7 @@ import (
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
+	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -155,6 +156,7 @@ func connectWith(t *testing.T, n *Node, room, identity string, single bool, code
 func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	var e webrtc.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	m, reg := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	c.registerCodecs(m)
 	require.NoError(c.t, m.RegisterHeaderExtension(
@@ -260,8 +262,9 @@ func (c *testClient) watch(dc *webrtc.DataChannel) {
 
 func (c *testClient) close() {
 	c.s.Close()
-	_ = c.pub.Close()
-	_ = c.sub.Close()
+	c.until("the end of the session", func() bool { return c.over }) // or a description would reach a closed peer
+	_ = c.pub.GracefulClose()
+	_ = c.sub.GracefulClose()
 }
 
 // read answers negotiation and records everything.
