@@ -17,7 +17,7 @@ import (
 // Bounds of the estimate of a subscriber's bandwidth, in bits per second.
 const (
 	minEstimate   = 100_000
-	startEstimate = 1_200_000
+	startEstimate = 3_000_000 // a camera's high layer: too much is noticed within a quarter of a second
 	maxEstimate   = 100_000_000
 )
 

@@ -89,6 +89,9 @@ func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, curr
 		if l == nil || !l.Live(now) {
 			continue
 		}
+		if using && l.Rate(spatial, allTemporal) == 0 {
+			return nil, nil, -1, -1 // it has just begun
+		}
 		top, before := d.temporalFor(l, spatial), int64(0)
 		for t := 0; t <= top; t++ {
 			cost := l.Rate(spatial, t)

@@ -15,6 +15,7 @@ const (
 const (
 	meterSlot  = 250 * time.Millisecond
 	meterSlots = 24 // slots that the rate is taken over
+	meterLeast = 4  // slots without which nothing is told: a key frame would count for much more than it costs
 	meterGap   = time.Second
 	overhead   = 64 // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 )
@@ -52,6 +53,10 @@ func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEn
 // next closes a slot and publishes the rates over the last ones.
 func (m *meter) next() {
 	m.begun = m.begun.Add(meterSlot)
+	if m.filled < meterLeast {
+		m.at, m.filled = m.at+1, m.filled+1
+		return
+	}
 	took := int64(m.filled) * int64(meterSlot/time.Millisecond)
 	for s := range MaxSpatial {
 		for t := range MaxTemporal {
