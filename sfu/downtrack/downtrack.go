@@ -110,10 +110,8 @@ type DownTrack struct {
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
-	resendFrom uint16 // of video: what was sent before is not sent again,
-	abandoned  bool   // because something was given up; the stream went on with a key frame
-	opened     int    // packets sent to open the stream while it is paused
-	paced      int    // packets waiting in the line's pacer
+	opened     int // packets sent to open the stream while it is paused
+	paced      int // packets waiting in the line's pacer
 
 	// Reports.
 	packets    uint32

@@ -284,6 +284,42 @@ func TestNACKIsAnsweredByRTXOncePerRoundTrip(t *testing.T) {
 	require.Equal(t, lost.Payload, got[0].Payload[2:])
 }
 
+// What was given up is not sent again, and what comes after it is, however much of it
+// there is: sequence numbers wrap.
+func TestWhatWasGivenUpIsNotSentAgain(t *testing.T) {
+	b := newBench(t)
+	for i := range uint16(3) {
+		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
+	}
+	nack := func(p *rtp.Packet) (answers int) {
+		raw, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
+			MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: p.SequenceNumber}},
+		}})
+		require.NoError(t, err)
+		before := len(b.packets())
+		b.reports <- raw
+		b.reports <- []byte("not RTCP") // taken only when the NACK has been
+		b.settle()
+		return len(b.packets()) - before
+	}
+	old := b.packets()[2]
+	require.True(t, b.worker.Do(b.down.cut))
+	require.Zero(t, nack(old))
+	const many = 40_000 // more than half of the sequence numbers
+	require.True(t, b.worker.Do(func() {
+		payload := []byte{0x90, 0x80, 0x80, 0, 0, 0, 0, 0x9d, 1, 0x2a, 0, 3, 0, 1}
+		for i := range uint16(many) {
+			p := fanout.Packet{Payload: payload, KeyFrame: true, Start: true, Arrival: time.Now(), Now: time.Now()}
+			p.Header = codec.Header{SequenceNumber: 13 + i, Timestamp: 10_000 + 3000*uint32(i), Marker: true}
+			b.down.take(2, &p)
+		}
+	}))
+	b.feed(frame{layer: 2, seq: 13 + many, ts: 10_000 + 3000*many, pic: 1, start: true, mk: true})
+	got := b.packets()
+	require.Equal(t, 3+many+1, len(got)) // Len would print them all
+	require.Equal(t, 1, nack(got[len(got)-1]))
+}
+
 func TestPLIReachesTheLayerBeingSent(t *testing.T) {
 	b := newBench(t)
 	b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})

@@ -71,11 +71,15 @@ func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
 	}
 }
 
+// received takes the blocks of one report, which tell of other streams too.
 func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
-	for _, r := range reports {
-		d.line.act(now, func() {
+	if len(reports) == 0 {
+		return
+	}
+	d.line.act(now, func() {
+		for _, r := range reports {
 			if r.SSRC != d.out.ssrc {
-				return
+				continue
 			}
 			d.lost.Store(uint32(r.FractionLost))
 			d.lostAt.Store(now.UnixNano())
@@ -85,13 +89,13 @@ func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 				d.rtt.Store(int64(max(rtt, time.Millisecond)))
 				d.line.est.SetRTT(max(rtt, time.Millisecond))
 			}
-		})
-	}
+		}
+	})
 }
 
-// resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it
-// was negotiated, unless it was given up. A packet already resent within the round-trip time is left
-// out: the copy may still be on its way.
+// resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was
+// negotiated. A packet already resent within the round-trip time is left out: the
+// copy may still be on its way.
 func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	if !d.out.ready || d.video && d.line.behind {
 		return // it would only lengthen the queue; who still wants it asks again
@@ -105,7 +109,7 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	for _, pair := range pairs {
 		for _, out := range pair.PacketList() {
 			e := d.history.get(out)
-			if e == nil || d.abandoned && int16(out-d.resendFrom) < 0 || now.UnixNano()-e.resentAt < int64(rtt) {
+			if e == nil || now.UnixNano()-e.resentAt < int64(rtt) {
 				continue
 			}
 			if budget--; budget < 0 {

@@ -53,10 +53,10 @@ func (d *DownTrack) choose(now time.Time) {
 	switch {
 	case next == None && d.current != None && d.video && d.midFrame && !d.line.behind:
 		d.ending = now // half a frame is a stall
-	case next == None && !d.line.behind:
-		d.current = None
-	case next < d.current && d.line.behind:
+	case d.video && next < d.current && d.line.behind:
 		d.abandon() // what is on its way is too much already
+	case next == None:
+		d.current = None
 	}
 	fresh := !d.video && next != None && next != d.current
 	for i := range d.layers {
@@ -83,12 +83,11 @@ func (d *DownTrack) finish() {
 	}
 }
 
-// abandon gives up what was sent of a layer; a key frame is to follow.
+// abandon gives up what was sent of a layer: it is not sent again either, for a key
+// frame is to follow.
 func (d *DownTrack) abandon() {
 	d.current = None
-	if last, ok := d.seq.Last(); ok {
-		d.abandoned, d.resendFrom = true, last+1
-	}
+	clear(d.history)
 }
 
 // cut stops what is forwarded at once; the stream goes on with a key frame.
