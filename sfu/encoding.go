@@ -9,8 +9,8 @@ import (
 	"github.com/pion/webrtc/v4"
 	"google.golang.org/protobuf/proto"
 
+	"diemcau/sfu/codec"
 	"diemcau/sfu/downtrack"
-	"diemcau/sfu/transport"
 	"diemcau/sfu/uptrack"
 )
 
@@ -60,7 +60,7 @@ func capability(kind livekit.TrackType, name string) webrtc.RTPCodecCapability {
 	}
 	known := []webrtc.RTPCodecCapability{
 		{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2},
-		{MimeType: transport.MimeRED, ClockRate: 48000, Channels: 2},
+		{MimeType: codec.MimeRED, ClockRate: 48000, Channels: 2},
 		{MimeType: webrtc.MimeTypePCMU, ClockRate: 8000},
 		{MimeType: webrtc.MimeTypePCMA, ClockRate: 8000},
 	}
@@ -89,7 +89,7 @@ func newEncodings(req *livekit.AddTrackRequest) []*encoding {
 	e := newEncoding(req.Type, first, req.Layers, req.Cid)
 	e.demanded = downtrack.MaxLayers - 1
 	if req.Type == livekit.TrackType_AUDIO && (e.codec.MimeType == "" || e.is(webrtc.MimeTypeOpus)) {
-		mime := transport.MimeRED
+		mime := codec.MimeRED
 		if req.DisableRed || req.Stereo || req.Encryption != livekit.Encryption_NONE {
 			mime = webrtc.MimeTypeOpus
 		}
@@ -243,7 +243,7 @@ func isStereo(info *livekit.TrackInfo) bool {
 // downCodec is what a subscriber gets of an encoding: sound whether in RED or not.
 func (e *encoding) downCodec() webrtc.RTPCodecCapability {
 	c := e.codec
-	if e.is(transport.MimeRED) || e.is(webrtc.MimeTypeOpus) {
+	if e.is(codec.MimeRED) || e.is(webrtc.MimeTypeOpus) {
 		c.MimeType, c.SDPFmtpLine = webrtc.MimeTypeOpus, ""
 	}
 	return c

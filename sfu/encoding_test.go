@@ -7,7 +7,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
 
-	"diemcau/sfu/transport"
+	"diemcau/sfu/codec"
 )
 
 // twoCodecs publishes a camera in H.264 with VP8 as the announced backup.
@@ -180,9 +180,9 @@ func TestCodecsAsAnnounced(t *testing.T) {
 		{video("vp9", "vp8"), []string{webrtc.MimeTypeVP9, webrtc.MimeTypeVP8}},
 		{video("video/VP8", "video/h264"), []string{webrtc.MimeTypeVP8, webrtc.MimeTypeH264}},
 		{video("vp8", "vp8", "", "theora"), []string{webrtc.MimeTypeVP8}},
-		{audio(), []string{transport.MimeRED}},
+		{audio(), []string{codec.MimeRED}},
 		{audio("audio/PCMU", "audio/opus"), []string{webrtc.MimeTypePCMU, webrtc.MimeTypeOpus}},
-		{audio("vp8"), []string{transport.MimeRED}},
+		{audio("vp8"), []string{codec.MimeRED}},
 	} {
 		var got []string
 		for _, e := range newEncodings(c.req) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"google.golang.org/protobuf/proto"
 
+	"diemcau/sfu/codec"
 	"diemcau/sfu/downtrack"
 	"diemcau/sfu/transport"
 	"diemcau/sfu/uptrack"
@@ -202,7 +203,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		switch e.URI {
 		case transport.AudioLevelURI:
 			cfg.LevelID = uint8(e.ID)
-		case transport.DescriptorURI:
+		case codec.DependencyDescriptorURI:
 			cfg.DescriptorID = uint8(e.ID)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
 
-	"diemcau/sfu/transport"
+	"diemcau/sfu/codec"
 )
 
 // Bounds of what waits for a room's loop.
@@ -302,7 +302,7 @@ func (r *Room) proto() *livekit.Room {
 func enabledCodecs() []*livekit.Codec {
 	return []*livekit.Codec{
 		{Mime: "video/VP8"}, {Mime: "video/H264"}, {Mime: "video/VP9"}, {Mime: "video/AV1"},
-		{Mime: "audio/opus"}, {Mime: transport.MimeRED},
+		{Mime: "audio/opus"}, {Mime: codec.MimeRED},
 	}
 }
 

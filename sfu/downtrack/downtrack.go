@@ -215,7 +215,7 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 	})
 }
 
-// unplug takes all layers away.
+// unplug takes all layers away, and with them what can be sent again.
 func (d *DownTrack) unplug() {
 	for i := range d.layers {
 		d.detach(i)

@@ -9,6 +9,7 @@ import (
 
 	"diemcau/sfu/codec"
 	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
 )
 
 const (
@@ -155,13 +156,7 @@ func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
 	if d.out.rtxSSRC == 0 || len(p.Payload)+2 > len(d.rtxBuf) {
 		// The very packet again, with its old transport-wide number: the same index
 		// must not be sealed with other bytes (RFC 7714 section 8.3).
-		h := rtp.Header{
-			Version: 2, Marker: e.marker, PayloadType: d.out.pt, SequenceNumber: e.out, Timestamp: e.ts, SSRC: d.out.ssrc,
-		}
-		if d.out.egress.WriteRTP(d.header(h, e.twcc, descriptor), p.Payload) != nil {
-			return 0
-		}
-		return len(p.Payload) + wireOverhead
+		return d.write(&e, d.out.pt, descriptor, p.Payload)
 	}
 	// RFC 4588 section 4: the original sequence number, then the payload.
 	binary.BigEndian.PutUint16(d.rtxBuf[:], e.out)
@@ -176,7 +171,7 @@ func (d *DownTrack) writeRTX(h rtp.Header, payload, descriptor []byte, now time.
 	if d.out.egress.WriteRTP(d.header(h, twcc, descriptor), payload) != nil {
 		return 0
 	}
-	return len(payload) + wireOverhead
+	return len(payload) + uptrack.WireOverhead
 }
 
 // canPad tells whether padding can be sent in the stream.

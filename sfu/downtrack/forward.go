@@ -9,6 +9,7 @@ import (
 
 	"diemcau/sfu/codec"
 	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
 )
 
 // Everything in this file runs on the worker's goroutine.
@@ -270,10 +271,7 @@ func (d *DownTrack) inTime(p *fanout.Packet) bool {
 	}
 	tid := int(p.VP8.TID)
 	if p.VP8.Start {
-		limit := allTemporal
-		if d.current == d.allowed.layer {
-			limit = d.allowed.temporal
-		}
+		limit := d.temporalLimit()
 		switch {
 		case limit < d.temporal:
 			d.temporal = limit
@@ -292,13 +290,20 @@ func (d *DownTrack) inTime(p *fanout.Packet) bool {
 	return false
 }
 
+// temporalLimit is the highest temporal layer to forward of the current layer: the
+// bandwidth was shared out for the layer allowed, others are there in its stead.
+func (d *DownTrack) temporalLimit() int {
+	if d.current == d.allowed.layer {
+		return d.allowed.temporal
+	}
+	return allTemporal
+}
+
 // selected is inTime for a scalable stream.
 func (d *DownTrack) selected(p *fanout.Packet) bool {
-	spatial, temporal := codec.MaxSpatial, allTemporal
+	spatial, temporal := codec.MaxSpatial, d.temporalLimit()
 	if d.stream() {
 		spatial, temporal = min(d.wish.Layer, d.allowed.layer), d.allowed.temporal
-	} else if d.current == d.allowed.layer {
-		temporal = d.allowed.temporal
 	}
 	d.svc.SetTarget(spatial, temporal)
 	choice := d.svc.Select(&p.Frame)
@@ -386,10 +391,7 @@ func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
 	if old != None && i > old {
 		d.line.raisedAt = p.Now
 	}
-	d.temporal = allTemporal
-	if i == d.allowed.layer {
-		d.temporal = d.allowed.temporal
-	}
+	d.temporal = d.temporalLimit()
 	if old != None && old != d.target {
 		d.detach(old)
 	}
@@ -418,19 +420,28 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		if payload, pt = d.sound(&e, p); len(payload) == 0 {
 			return
 		}
-		d.line.audioNow += int64(len(payload) + wireOverhead)
+		d.line.audioNow += int64(len(payload) + uptrack.WireOverhead)
 		d.replayed, d.replayedTo = true, p.Header.SequenceNumber
-	}
-	h := rtp.Header{
-		Version: 2, Marker: e.marker, PayloadType: pt, SequenceNumber: out, Timestamp: e.ts, SSRC: d.out.ssrc,
 	}
 	e.twcc = d.line.number(len(payload), p.Now)
 	d.history.put(e)
-	if d.out.egress.WriteRTP(d.header(h, e.twcc, d.ids.descriptor(&e, p.Desc)), payload) == nil {
+	if d.write(&e, pt, d.ids.descriptor(&e, p.Desc), payload) > 0 {
 		d.packets++
 		d.octets += uint32(len(payload))
 		d.sent.Add(1)
 	}
+}
+
+// write sends a packet of the stream as e says; it returns its size on the wire, 0 if
+// that failed.
+func (d *DownTrack) write(e *sentPacket, pt uint8, descriptor, payload []byte) int {
+	h := rtp.Header{
+		Version: 2, Marker: e.marker, PayloadType: pt, SequenceNumber: e.out, Timestamp: e.ts, SSRC: d.out.ssrc,
+	}
+	if d.out.egress.WriteRTP(d.header(h, e.twcc, descriptor), payload) != nil {
+		return 0
+	}
+	return len(payload) + uptrack.WireOverhead
 }
 
 // header completes a packet's header with its extensions. It is valid until the

@@ -33,12 +33,7 @@ func (d *DownTrack) carry(layers [MaxLayers]*uptrack.Layer, wish Wish) {
 	if d.closed.Load() {
 		return
 	}
-	for i := range d.layers {
-		d.detach(i)
-	}
-	clear(d.history) // its packets cannot be had any more
-	d.current, d.target, d.replayed = None, None, false
-	d.ending, d.held = time.Time{}, held{}
+	d.unplug()
 	d.layers, d.wish = layers, wish
 	d.choose(time.Now())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -12,6 +11,7 @@ import (
 
 	"diemcau/sfu/bwe"
 	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
 )
 
 // Bounds of the estimate of a subscriber's bandwidth, in bits per second.
@@ -56,16 +56,12 @@ type LineConfig struct {
 
 // Line is the way to one subscriber. All streams of the subscriber share it: it
 // numbers their packets for the estimate of the bandwidth, paces video, and
-// shares the bandwidth out. Everything but its counters is owned by its worker.
+// shares the bandwidth out. It is owned by its worker.
 type Line struct {
 	cfg     LineConfig
 	worker  *fanout.Worker
 	limiter *rate.Limiter
 	est     *bwe.Estimator
-
-	// Read by anyone.
-	target atomic.Int64 // bits per second
-	queued atomic.Int32 // packets in the pacer
 
 	tracks      []*DownTrack
 	ticks       int
@@ -102,7 +98,6 @@ func NewLine(cfg LineConfig, worker *fanout.Worker) *Line {
 		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate}, now),
 		lastLook: now,
 	}
-	l.target.Store(startEstimate)
 	worker.Do(func() { worker.Add(l) })
 	return l
 }
@@ -113,13 +108,6 @@ func (l *Line) Worker() *fanout.Worker { return l.worker }
 // Close ends the line without waiting; its streams are to be closed before.
 func (l *Line) Close() {
 	l.worker.Do(func() { l.worker.Remove(l) })
-}
-
-// Target is the estimated bandwidth of the line in bits per second; false if the
-// subscriber does not report.
-func (l *Line) Target() (bps int64, known bool) {
-	bps = l.target.Load()
-	return bps, bps != 0
 }
 
 // Feedback takes an RTCP packet of the subscriber's that concerns the line as a
@@ -239,11 +227,11 @@ func (l *Line) remove(d *DownTrack) {
 	l.pacer.forget(d)
 }
 
-// sent counts a packet that left, and returns the transport-wide sequence number
-// it is to bear. size is that of the payload.
+// number counts a packet that is about to leave, and returns the transport-wide
+// sequence number it is to bear. size is that of the payload in bytes.
 func (l *Line) number(size int, now time.Time) uint16 {
 	seq := l.twcc
 	l.twcc++
-	l.est.Sent(seq, size+wireOverhead, l.pacer.count(size+wireOverhead), now)
+	l.est.Sent(seq, size+uptrack.WireOverhead, l.pacer.count(size+uptrack.WireOverhead), now)
 	return seq
 }

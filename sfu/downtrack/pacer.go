@@ -5,6 +5,7 @@ import (
 
 	"diemcau/sfu/bwe"
 	"diemcau/sfu/fanout"
+	"diemcau/sfu/uptrack"
 )
 
 // A video packet that may not leave yet waits as a reference into its layer's
@@ -13,14 +14,13 @@ import (
 // its time has come costs nothing, and leaves no gap in the numbers.
 
 const (
-	maxPaced     = 1024 // packets waiting per line
-	maxWait      = time.Second
-	paceFactor   = 2.5    // video leaves at so many times the estimate,
-	paceTight    = 1.15   // or so many where the path carries no more than that
-	paceBurst    = 0.01   // seconds of that rate may leave at once
-	maxDebt      = 24_000 // bits that sound and repairs, which are not paced, make video wait for at most
-	wireOverhead = 64     // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
-	probeLate    = 4      // a probe that lasts so many times its duration is given up
+	maxPaced   = 1024 // packets waiting per line
+	maxWait    = time.Second
+	paceFactor = 2.5    // video leaves at so many times the estimate,
+	paceTight  = 1.15   // or so many where the path carries no more than that
+	paceBurst  = 0.01   // seconds of that rate may leave at once
+	maxDebt    = 24_000 // bits that sound and repairs, which are not paced, make video wait for at most
+	probeLate  = 4      // a probe that lasts so many times its duration is given up
 )
 
 // waiting is a packet that waits.
@@ -84,7 +84,7 @@ func (p *pacer) refill(rate float64, now time.Time) {
 	if p.filled.IsZero() || p.tokens > rate*paceBurst {
 		p.tokens = rate * paceBurst
 	} else if d := now.Sub(p.filled).Seconds(); d > 0 {
-		p.tokens = min(p.tokens+rate*d, max(rate*paceBurst, (maxPacket+wireOverhead)*8))
+		p.tokens = min(p.tokens+rate*d, max(rate*paceBurst, (maxPacket+uptrack.WireOverhead)*8))
 	}
 	p.filled = now
 }
@@ -129,14 +129,18 @@ func (l *Line) pass(d *DownTrack, layer int, p *fanout.Packet) bool {
 		return true
 	}
 	if !l.pacer.push(waiting{d, int8(layer), p.Header.SequenceNumber, p.Arrival}) {
-		d.cut()
-		l.pacer.forget(d)
+		l.drop(d)
 		return false
 	}
 	d.paced++
-	l.queued.Store(int32(l.pacer.len()))
 	l.worker.Wake(l)
 	return false
+}
+
+// drop gives up what waits of a stream, and what of it is under way.
+func (l *Line) drop(d *DownTrack) {
+	d.cut()
+	l.pacer.forget(d)
 }
 
 // Pace implements fanout.Line: what waits leaves as far as the rate allows, and
@@ -151,8 +155,7 @@ func (l *Line) Pace(now time.Time) (again bool) {
 			continue
 		}
 		if now.Sub(w.arrival) > maxWait {
-			w.d.cut() // later it would only be in the way of what is new
-			p.forget(w.d)
+			l.drop(w.d) // later it would only be in the way of what is new
 			continue
 		}
 		w.d.forwardAgain(w, now)
@@ -165,7 +168,6 @@ func (l *Line) Pace(now time.Time) (again bool) {
 			p.end()
 		}
 	}
-	l.queued.Store(int32(p.len()))
 	return p.len() > 0 && !l.behind || p.probe.ID != 0
 }
 

@@ -52,16 +52,13 @@ func (l *Line) allocate(now time.Time) {
 		for _, d := range l.shares {
 			d.allow(option{MaxLayers - 1, allTemporal}, now)
 		}
-		l.target.Store(0)
 		return
 	}
-	target := l.est.Target()
-	l.target.Store(target)
 	if len(l.chosen) < len(l.streams) {
 		l.chosen = make([]int, 2*len(l.streams))
 	}
 	chosen := l.chosen[:len(l.streams)]
-	bwe.Allocate(target-int64(l.audio+l.repair), l.streams, chosen)
+	bwe.Allocate(l.est.Target()-int64(l.audio+l.repair), l.streams, chosen)
 	for i, d := range l.shares {
 		switch {
 		case len(l.options[i]) == 0: // nothing is known of its cost

@@ -1,8 +1,6 @@
 package downtrack
 
 import (
-	"github.com/pion/rtp"
-
 	"diemcau/sfu/codec"
 	"diemcau/sfu/fanout"
 )
@@ -28,14 +26,11 @@ type redundancy struct {
 	kept     []soundSent // ring by outgoing sequence number
 }
 
-// soundSent is an audio packet as it was sent.
+// soundSent is what an audio packet carried.
 type soundSent struct {
-	out, twcc uint16
-	pt        uint8
-	marker    bool
-	used      bool
-	ts        uint32
-	payload   []byte
+	out     uint16
+	pt      uint8
+	payload []byte
 }
 
 // sound returns the payload and its type to send for packet p of an audio track;
@@ -71,7 +66,7 @@ func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt u
 			payload = opus
 		}
 	}
-	d.keepSound(e, payload, pt)
+	d.keepSound(e.out, payload, pt)
 	return payload, pt
 }
 
@@ -90,17 +85,13 @@ func (d *DownTrack) wantRED(from string) (n int) {
 	return n
 }
 
-// keepSound remembers a packet, for it cannot be made again alike. The number of
-// the line comes with the next call of number.
-func (d *DownTrack) keepSound(e *sentPacket, payload []byte, pt uint8) {
+// keepSound remembers what packet out carries, for it cannot be made again alike.
+func (d *DownTrack) keepSound(out uint16, payload []byte, pt uint8) {
 	if d.red.kept == nil {
 		d.red.kept = make([]soundSent, soundKept)
 	}
-	s := &d.red.kept[int(e.out)%soundKept]
-	*s = soundSent{
-		out: e.out, twcc: d.line.twcc, pt: pt, marker: e.marker, used: true, ts: e.ts,
-		payload: append(s.payload[:0], payload...),
-	}
+	s := &d.red.kept[int(out)%soundKept]
+	*s = soundSent{out: out, pt: pt, payload: append(s.payload[:0], payload...)}
 }
 
 // soundAgain sends an audio packet once more, bit by bit the same (RFC 7714
@@ -110,14 +101,8 @@ func (d *DownTrack) soundAgain(e sentPacket) int {
 		return 0
 	}
 	s := &d.red.kept[int(e.out)%soundKept]
-	if !s.used || s.out != e.out {
+	if s.out != e.out || len(s.payload) == 0 {
 		return 0
 	}
-	h := rtp.Header{
-		Version: 2, Marker: s.marker, PayloadType: s.pt, SequenceNumber: s.out, Timestamp: s.ts, SSRC: d.out.ssrc,
-	}
-	if d.out.egress.WriteRTP(d.header(h, s.twcc, nil), s.payload) != nil {
-		return 0
-	}
-	return len(s.payload) + wireOverhead
+	return d.write(&e, s.pt, nil, s.payload)
 }

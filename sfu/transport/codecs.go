@@ -6,6 +6,8 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/codec"
 )
 
 // AudioLevelURI is the client-to-mixer audio level extension (RFC 6464).
@@ -13,13 +15,6 @@ const AudioLevelURI = sdp.AudioLevelURI
 
 // repairedRIDURI is the repaired-rtp-stream-id extension (RFC 8852).
 const repairedRIDURI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-
-// DescriptorURI is the dependency descriptor extension (AV1 RTP specification,
-// appendix A).
-const DescriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
-
-// MimeRED is redundant audio (RFC 2198).
-const MimeRED = "audio/red"
 
 type videoCodec struct {
 	mime, fmtp string
@@ -54,7 +49,7 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 	}
 	if err := m.RegisterCodec(webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: MimeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111",
+			MimeType: codec.MimeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111",
 			RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "transport-cc"}},
 		},
 		PayloadType: 63,
@@ -111,7 +106,7 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{repairedRIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo, both},
-		{DescriptorURI, webrtc.RTPCodecTypeVideo, both},
+		{codec.DependencyDescriptorURI, webrtc.RTPCodecTypeVideo, both},
 	} {
 		if err := m.RegisterHeaderExtension(
 			webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, e.directions...); err != nil {

@@ -12,12 +12,15 @@ const (
 	MaxTemporal = 4
 )
 
+// WireOverhead is the bytes a packet takes beside its payload: RTP with extensions,
+// SRTP, UDP and IP.
+const WireOverhead = 64
+
 const (
 	meterSlot  = 250 * time.Millisecond
 	meterSlots = 24 // slots that the rate is taken over
 	meterLeast = 4  // slots without which nothing is told: a key frame would count for much more than it costs
 	meterGap   = time.Second
-	overhead   = 64 // bytes a packet has beside its payload: RTP with extensions, SRTP, UDP, IP
 )
 
 // meter measures what a stream costs, layer by layer. add is called by the
@@ -44,7 +47,7 @@ func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEn
 		m.next()
 	}
 	c := &m.slots[m.at][min(spatial, MaxSpatial-1)][min(temporal, MaxTemporal-1)]
-	c.bytes += int64(payload + overhead)
+	c.bytes += int64(payload + WireOverhead)
 	if frameEnd {
 		c.frames++
 	}
