@@ -284,6 +284,21 @@ func TestNACKIsAnsweredByRTXOncePerRoundTrip(t *testing.T) {
 	require.Equal(t, lost.Payload, got[0].Payload[2:])
 }
 
+func TestWhereMuchIsLostRepairsAreSentTwice(t *testing.T) {
+	b := newBench(t)
+	b.feed(frame{layer: 2, seq: 10, ts: 1000, pic: 1, start: true, key: true, mk: true})
+	nack := []rtcp.NackPair{{PacketID: b.packets()[0].SequenceNumber}}
+	require.True(t, b.worker.Do(func() {
+		b.line.lossy = true
+		b.down.resend(nack, time.Now())
+	}))
+	b.settle()
+	got := b.packets()[1:]
+	require.Len(t, got, 2)
+	require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber, "each is a packet of the RTX stream")
+	require.Equal(t, got[0].Payload, got[1].Payload)
+}
+
 // What was given up is not sent again, and what comes after it is, however much of it
 // there is: sequence numbers wrap.
 func TestWhatWasGivenUpIsNotSentAgain(t *testing.T) {

@@ -116,9 +116,13 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 			if budget--; budget < 0 {
 				return
 			}
-			if d.resendOne(*e, now) {
-				e.resentAt = now.UnixNano()
-				d.resent.Add(1)
+			if !d.resendOne(*e, now) {
+				continue
+			}
+			e.resentAt = now.UnixNano()
+			d.resent.Add(1)
+			if d.line.lossy {
+				d.resendOne(*e, now) // the first may be lost as well, and be asked for a round trip later only
 			}
 		}
 	}
