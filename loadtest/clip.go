@@ -70,16 +70,22 @@ func MakeSimulcastClip(ctx context.Context, dir string) (Clip, error) {
 			"-auto-alt-ref", "0", "-lag-in-frames", "0", "-threads", "1", "-f", "ivf", outputMark)
 		files = append(files, clipFile(dir, "vp8", l))
 	}
+	return clip, clip.encodeVP8(ctx, args, files)
+}
+
+// encodeVP8 fills the layers in from the files, having ffmpeg make them if they are
+// not there.
+func (c Clip) encodeVP8(ctx context.Context, args, files []string) error {
 	if err := encode(ctx, args, files); err != nil {
-		return nil, err
+		return err
 	}
-	for i := range clip {
+	for i := range c {
 		var err error
-		if clip[i].Frames, err = readIVF(files[i]); err != nil {
-			return nil, err
+		if c[i].Frames, err = readIVF(files[i]); err != nil {
+			return err
 		}
 	}
-	return clip, nil
+	return nil
 }
 
 // MakeH264Clip encodes a moving test picture as H.264 constrained baseline in

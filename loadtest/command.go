@@ -36,22 +36,73 @@ func plenaryCommand() *cobra.Command {
 		jsonFile string
 		strict   bool
 	)
-	cmd := &cobra.Command{
-		Use:   "plenary",
-		Short: "One speaker in 720p simulcast, many who watch",
-		Long: `One participant publishes a looped clip (VP8, 320×180, 640×360 and 1280×720) in
+	cmd := o.command("plenary", "One speaker in 720p simulcast, many who watch", `One participant publishes a looped clip (VP8, 320×180, 640×360 and 1280×720) in
 real time; --subscribers others watch it for --duration. They do not decode, but
-account for every packet: lost after repair, late, pauses a viewer would see.
+account for every packet: lost after repair, late, pauses a viewer would see.`,
+		func(ctx context.Context, cmd *cobra.Command) error {
+			ctx, cancel := context.WithTimeout(ctx, bound(o))
+			defer cancel()
+			report, err := Plenary(ctx, o)
+			o.line.end()
+			if err != nil {
+				return err
+			}
+			return tell(cmd, report, jsonFile, strict)
+		})
+	f := cmd.Flags()
+	f.IntVar(&o.Subscribers, "subscribers", 50, "how many watch")
+	f.DurationVar(&o.Duration, "duration", time.Minute, "how long they watch")
+	f.BoolVar(&o.OnePeerConnection, "one-pc", false, "use one peer connection instead of two")
+	f.IntVar(&o.PID, "pid", 0, "process `ID` of a server on this machine, to read its processor time and memory")
+	f.StringVar(&o.MetricsURL, "metrics", "", "Prometheus page `URL` (default: /metrics of the server)")
+	f.StringVar(&jsonFile, "json", "", "write the report to `FILE` too")
+	f.BoolVar(&strict, "strict", false, "fail on loss after repair, a freeze, or goroutines that stay")
+	return cmd
+}
+
+func hallCommand() *cobra.Command {
+	var o HallOptions
+	cmd := o.command("hall", "Many points that publish, and speak when they are called", `--points participants publish a small simulcast picture and sound, and receive
+nothing. Orders are read from the standard input, one a line: {"speak": 3} has
+point-3 speak and the others be silent, {"speak": -1} all. Each is answered on the
+standard output with the time at which the first packet left. The hall ends with its
+input.`,
+		func(ctx context.Context, cmd *cobra.Command) error {
+			return Hall(ctx, o, cmd.InOrStdin(), cmd.OutOrStdout())
+		})
+	cmd.Flags().IntVar(&o.Points, "points", 215, "how many publish")
+	return cmd
+}
+
+// command makes the command of a scenario with the flags that all have. run is given a
+// context that ends when the process is asked to.
+func (o *Options) command(use, short, long string, run func(context.Context, *cobra.Command) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Long: long + `
 
 The secret may also be given as DIEMCAU_SECRET. A server on another machine is
 refused unless --allow-remote is given. Needs ffmpeg.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Secret = cmp.Or(o.Secret, os.Getenv("DIEMCAU_SECRET"))
-			if o.Secret == "" {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Secret = cmp.Or(o.Secret, os.Getenv("DIEMCAU_SECRET")); o.Secret == "" {
 				return errors.New("no API secret: use --secret or DIEMCAU_SECRET")
 			}
-			return runPlenary(cmd, o, jsonFile, strict)
+			o.Room = cmp.Or(o.Room, fmt.Sprintf("loadtest-%d", time.Now().UnixMilli()))
+			if o.ClipDir == "" {
+				if o.ClipDir, err = os.MkdirTemp("", "diemcau-clip-"); err != nil {
+					return err
+				}
+				defer func() { _ = os.RemoveAll(o.ClipDir) }() // a temporary directory may stay
+			}
+			lksdk.SetLogger(logger.GetDiscardLogger())
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			o.line = &progressLine{w: cmd.ErrOrStderr()}
+			o.Progress = o.line.show
+			defer o.line.end()
+			return run(ctx, cmd)
 		},
 	}
 	f := cmd.Flags()
@@ -59,83 +110,15 @@ refused unless --allow-remote is given. Needs ffmpeg.`,
 	f.StringVar(&o.Key, "key", "devkey", "API `KEY`")
 	f.StringVar(&o.Secret, "secret", "", "API `SECRET`")
 	f.StringVar(&o.Room, "room", "", "`ROOM` to fill (default: a new one)")
-	f.IntVar(&o.Subscribers, "subscribers", 50, "how many watch")
-	f.DurationVar(&o.Duration, "duration", time.Minute, "how long they watch")
 	f.IntVar(&o.JoinParallel, "join-parallel", 4, "how many join at the same time")
-	f.BoolVar(&o.OnePeerConnection, "one-pc", false, "use one peer connection instead of two")
-	f.IntVar(&o.PID, "pid", 0, "process `ID` of a server on this machine, to read its processor time and memory")
-	f.StringVar(&o.MetricsURL, "metrics", "", "Prometheus page `URL` (default: /metrics of the server)")
-	f.StringVar(&o.ClipDir, "clips", "", "keep the encoded clip in `DIRECTORY` for the next run")
-	f.StringVar(&jsonFile, "json", "", "write the report to `FILE` too")
-	f.BoolVar(&o.AllowRemote, "allow-remote", false, "permit a server on another machine")
-	f.BoolVar(&strict, "strict", false, "fail on loss after repair, a freeze, or goroutines that stay")
-	return cmd
-}
-
-func hallCommand() *cobra.Command {
-	var o HallOptions
-	cmd := &cobra.Command{
-		Use:   "hall",
-		Short: "Many points that publish, and speak when they are called",
-		Long: `--points participants publish a small simulcast picture and sound, and receive
-nothing. Orders are read from the standard input, one a line: {"speak": 3} has
-point-3 speak and the others be silent, {"speak": -1} all. Each is answered on the
-standard output with the time at which the first packet left. The hall ends with its
-input. The secret may also be given as DIEMCAU_SECRET. Needs ffmpeg.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Secret = cmp.Or(o.Secret, os.Getenv("DIEMCAU_SECRET")); o.Secret == "" {
-				return errors.New("no API secret: use --secret or DIEMCAU_SECRET")
-			}
-			lksdk.SetLogger(logger.GetDiscardLogger())
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			if o.ClipDir == "" {
-				if o.ClipDir, err = os.MkdirTemp("", "diemcau-clip-"); err != nil {
-					return err
-				}
-				defer func() { _ = os.RemoveAll(o.ClipDir) }() // a temporary directory may stay
-			}
-			line := &progressLine{w: cmd.ErrOrStderr()}
-			defer line.end()
-			o.Progress = line.show
-			return Hall(ctx, o, cmd.InOrStdin(), cmd.OutOrStdout())
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.URL, "url", "http://127.0.0.1:7880", "server `URL`, http(s) or ws(s)")
-	f.StringVar(&o.Key, "key", "devkey", "API `KEY`")
-	f.StringVar(&o.Secret, "secret", "", "API `SECRET`")
-	f.StringVar(&o.Room, "room", "hall", "`ROOM` to fill")
-	f.IntVar(&o.Points, "points", 215, "how many publish")
-	f.IntVar(&o.JoinParallel, "join-parallel", 4, "how many join at the same time")
-	f.StringVar(&o.ClipDir, "clips", "", "keep picture and voice in `DIRECTORY` for the next run")
+	f.StringVar(&o.ClipDir, "clips", "", "keep the encoded clips in `DIRECTORY` for the next run")
 	f.BoolVar(&o.AllowRemote, "allow-remote", false, "permit a server on another machine")
 	return cmd
 }
 
-func runPlenary(cmd *cobra.Command, o PlenaryOptions, jsonFile string, strict bool) error {
-	lksdk.SetLogger(logger.GetDiscardLogger())
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, bound(o))
-	defer cancel()
-	o.Room = cmp.Or(o.Room, fmt.Sprintf("loadtest-%d", time.Now().UnixMilli()))
-	if o.ClipDir == "" {
-		dir, err := os.MkdirTemp("", "diemcau-clip-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // a temporary directory may stay
-		o.ClipDir = dir
-	}
-	line := &progressLine{w: cmd.ErrOrStderr()}
-	o.Progress = line.show
-	report, err := Plenary(ctx, o)
-	line.end()
-	if err != nil {
-		return err
-	}
+// tell prints the report, writes it to a file if one is named, and fails on its faults
+// if it is to be strict.
+func tell(cmd *cobra.Command, report *Report, jsonFile string, strict bool) error {
 	if err := report.WriteTable(cmd.OutOrStdout()); err != nil {
 		return err
 	}
@@ -182,6 +165,7 @@ func (p *progressLine) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shown {
+		p.shown = false
 		fmt.Fprintln(p.w)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	lksdk "github.com/livekit/server-sdk-go/v2"
 	"github.com/pion/webrtc/v4"
@@ -26,20 +25,9 @@ import (
 // HallOptions describe a hall: many points that all publish picture and sound,
 // and speak when they are called.
 type HallOptions struct {
-	// URL is the server, http(s) or ws(s); Key and Secret are its API key.
-	URL, Key, Secret string
-	// Room is the room to fill.
-	Room string
+	Options
 	// Points is how many publish; they are called point-0, point-1 and so on.
 	Points int
-	// JoinParallel is how many join at the same time.
-	JoinParallel int
-	// ClipDir is where picture and voice are kept and, if they are there, found.
-	ClipDir string
-	// AllowRemote permits a server on another machine.
-	AllowRemote bool
-	// Progress is called with a line for the operator; may be nil.
-	Progress func(line string)
 }
 
 // hallOrder is a line that controls a hall: the point that is to speak, the others
@@ -59,10 +47,8 @@ type hallAnswer struct {
 // Hall joins the points, says that it is ready, and carries out the orders read
 // from in, one JSON object a line, until in or ctx ends.
 func Hall(ctx context.Context, o HallOptions, in io.Reader, out io.Writer) error {
-	if !o.AllowRemote {
-		if err := CheckLocal(ctx, o.URL); err != nil {
-			return fmt.Errorf("refused: %w; use --allow-remote if you mean it", err)
-		}
+	if err := o.check(ctx); err != nil {
+		return err
 	}
 	if o.Points < 1 {
 		return errors.New("a hall needs a point")
@@ -119,9 +105,7 @@ func (h *hall) join(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("point %d of %d: %w", i+1, h.o.Points, err)
 			}
-			if n := joined.Add(1); h.o.Progress != nil {
-				h.o.Progress(fmt.Sprintf("%d of %d points publish", n, h.o.Points))
-			}
+			h.o.progress("%d of %d points publish", joined.Add(1), h.o.Points)
 			return nil
 		})
 	}
@@ -131,15 +115,11 @@ func (h *hall) join(ctx context.Context) error {
 // joinOne joins without receiving anything and publishes picture and sound. The
 // point is to be left even if there is an error.
 func (h *hall) joinOne(ctx context.Context, identity string) (*point, error) {
-	token, err := auth.NewAccessToken(h.o.Key, h.o.Secret).SetIdentity(identity).SetName(identity).
-		SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: h.o.Room}).ToJWT()
+	room, err := h.o.join(ctx, identity, lksdk.NewRoomCallback(), lksdk.WithAutoSubscribe(false))
 	if err != nil {
 		return nil, err
 	}
-	p := &point{room: lksdk.NewRoom(lksdk.NewRoomCallback()), voice: &hallVoice{frames: h.voice, quiet: h.quiet}}
-	if err := p.room.JoinWithContextAndToken(ctx, h.o.URL, token, lksdk.WithAutoSubscribe(false), lksdk.WithConnectTimeout(joinTimeout)); err != nil {
-		return nil, err
-	}
+	p := &point{room: room, voice: &hallVoice{frames: h.voice, quiet: h.quiet}}
 	sound, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 	})
@@ -297,16 +277,7 @@ func makeHallClip(ctx context.Context, dir string) (Clip, error) {
 			"-auto-alt-ref", "0", "-lag-in-frames", "0", "-threads", "1", "-f", "ivf", outputMark)
 		files = append(files, clipFile(dir, "hall", l))
 	}
-	if err := encode(ctx, args, files); err != nil {
-		return nil, err
-	}
-	for i := range clip {
-		var err error
-		if clip[i].Frames, err = readIVF(files[i]); err != nil {
-			return nil, err
-		}
-	}
-	return clip, nil
+	return clip, clip.encodeVP8(ctx, args, files)
 }
 
 // makeSound encodes two seconds of one of ffmpeg's sources as Opus frames.

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/livekit/protocol/auth"
 	lksdk "github.com/livekit/server-sdk-go/v2"
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
@@ -20,29 +19,17 @@ import (
 // PlenaryOptions describe a plenary: one speaker in 720p simulcast, everybody
 // else watches.
 type PlenaryOptions struct {
-	// URL is the server, http(s) or ws(s); Key and Secret are its API key.
-	URL, Key, Secret string
-	// Room is the room to fill. It must not be in use.
-	Room string
+	Options
 	// Subscribers is how many watch.
 	Subscribers int
 	// Duration is how long they watch after the last has joined.
 	Duration time.Duration
-	// JoinParallel is how many join at the same time.
-	JoinParallel int
 	// OnePeerConnection makes everybody use one peer connection instead of two.
 	OnePeerConnection bool
 	// PID is the server's process, 0 if it cannot be looked at.
 	PID int
 	// MetricsURL is the server's Prometheus page, empty for URL/metrics.
 	MetricsURL string
-	// ClipDir is where the encoded clip is kept and, if it is there, found.
-	ClipDir string
-	// AllowRemote permits a server on another machine.
-	AllowRemote bool
-	// Progress is called about once a second with a line for the operator, from
-	// several goroutines; may be nil.
-	Progress func(line string)
 }
 
 const (
@@ -55,10 +42,8 @@ const (
 // could not be carried out: a foreign server, no clip, a participant that
 // cannot join or receives nothing. It ends at the latest when ctx does.
 func Plenary(ctx context.Context, o PlenaryOptions) (*Report, error) {
-	if !o.AllowRemote {
-		if err := CheckLocal(ctx, o.URL); err != nil {
-			return nil, fmt.Errorf("refused: %w; use --allow-remote if you mean it", err)
-		}
+	if err := o.check(ctx); err != nil {
+		return nil, err
 	}
 	if o.Subscribers < 1 || o.Duration <= 0 {
 		return nil, errors.New("a plenary needs a subscriber and a duration")
@@ -83,12 +68,6 @@ func Plenary(ctx context.Context, o PlenaryOptions) (*Report, error) {
 	p.leave()
 	p.observeAfter(ctx)
 	return &p.report, nil
-}
-
-func (o *PlenaryOptions) progress(format string, args ...any) {
-	if o.Progress != nil {
-		o.Progress(fmt.Sprintf(format, args...))
-	}
 }
 
 // plenary is a running scenario.
@@ -123,22 +102,11 @@ func (p *plenary) run(ctx context.Context, clip Clip) error {
 	return p.sum()
 }
 
-// join enters the room as identity and ends its waiting with ctx.
 func (p *plenary) join(ctx context.Context, identity string, cb *lksdk.RoomCallback, options ...lksdk.ConnectOption) (*lksdk.Room, error) {
-	token, err := auth.NewAccessToken(p.o.Key, p.o.Secret).SetIdentity(identity).SetName(identity).
-		SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: p.o.Room}).ToJWT()
-	if err != nil {
-		return nil, err
-	}
 	if p.o.OnePeerConnection {
 		options = append(options, lksdk.WithSinglePeerConnection())
 	}
-	options = append(options, lksdk.WithConnectTimeout(joinTimeout))
-	room := lksdk.NewRoom(cb)
-	if err := room.JoinWithContextAndToken(ctx, p.o.URL, token, options...); err != nil {
-		return nil, err
-	}
-	return room, nil
+	return p.o.join(ctx, identity, cb, options...)
 }
 
 func (p *plenary) joinViewers(ctx context.Context) error {

@@ -53,15 +53,21 @@ func TestPlenaryEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	begin := time.Now()
-	_, err := Plenary(ctx, PlenaryOptions{URL: srv.URL, Key: srv.Key, Secret: srv.Secret, MetricsURL: srv.MetricsURL,
-		Room: roomName(t), Subscribers: 1, Duration: time.Hour, ClipDir: clipDir(t)})
+	_, err := Plenary(ctx, PlenaryOptions{
+		Options:    Options{URL: srv.URL, Key: srv.Key, Secret: srv.Secret, Room: roomName(t), ClipDir: clipDir(t)},
+		MetricsURL: srv.MetricsURL, Subscribers: 1, Duration: time.Hour,
+	})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(begin), 10*time.Second)
 }
 
 func TestPlenaryReportsABadSecret(t *testing.T) {
 	srv := server(t)
-	_, err := Plenary(t.Context(), PlenaryOptions{URL: srv.URL, Key: srv.Key, Secret: "another-secret-another-secret-another", MetricsURL: srv.MetricsURL,
-		Room: roomName(t), Subscribers: 1, Duration: time.Second, ClipDir: clipDir(t)})
+	_, err := Plenary(t.Context(), PlenaryOptions{
+		Options: Options{
+			URL: srv.URL, Key: srv.Key, Secret: "another-secret-another-secret-another", Room: roomName(t), ClipDir: clipDir(t),
+		},
+		MetricsURL: srv.MetricsURL, Subscribers: 1, Duration: time.Second,
+	})
 	require.ErrorContains(t, err, "speaker")
 }

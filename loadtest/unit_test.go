@@ -59,7 +59,9 @@ func TestCheckLocal(t *testing.T) {
 }
 
 func TestPlenaryRefusesForeignServers(t *testing.T) {
-	_, err := Plenary(context.Background(), PlenaryOptions{URL: "http://203.0.113.1", Key: "k", Secret: "s", Subscribers: 1, Duration: time.Second})
+	_, err := Plenary(context.Background(), PlenaryOptions{
+		Options: Options{URL: "http://203.0.113.1", Key: "k", Secret: "s"}, Subscribers: 1, Duration: time.Second,
+	})
 	require.ErrorContains(t, err, "--allow-remote")
 }
 
