@@ -34,8 +34,11 @@ type PlenaryOptions struct {
 
 const (
 	joinTimeout   = 20 * time.Second
-	settleTimeout = 20 * time.Second
-	pulseTime     = 20 * time.Millisecond
+	settleTimeout = 30 * time.Second
+	// memoryAfter is when memory is read after the last has left: a room is kept for
+	// 20 s, and all that it took has gone back to the system a moment later.
+	memoryAfter = 25 * time.Second
+	pulseTime   = 20 * time.Millisecond
 )
 
 // Plenary runs the scenario and returns what it measured, with an error if it
@@ -240,7 +243,7 @@ func (p *plenary) observeBefore(ctx context.Context) {
 }
 
 // observeAfter waits, at most settleTimeout, until the server has as many
-// goroutines as before, and reads its memory then.
+// goroutines as before, and reads its memory at memoryAfter.
 func (p *plenary) observeAfter(ctx context.Context) {
 	s := &p.report.Server
 	left := time.Now()
@@ -262,7 +265,16 @@ func (p *plenary) observeAfter(ctx context.Context) {
 		}
 	}
 	s.Settled = time.Since(left)
-	if u, err := ReadUsage(p.o.PID); p.o.PID != 0 && err == nil {
+	if p.o.PID == 0 {
+		return
+	}
+	p.o.progress("waiting for memory to go back")
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(memoryAfter - s.Settled):
+	}
+	if u, err := ReadUsage(p.o.PID); err == nil {
 		s.RSSAfter = u.RSS
 	}
 }

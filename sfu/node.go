@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
@@ -53,7 +53,10 @@ type Node struct {
 	turn *turn.Server
 	fan  *fanout.Pool
 	met  *metrics
-	wg   sync.WaitGroup // room loops and clean-ups of participants
+	wg   sync.WaitGroup // room loops, clean-ups of participants, followTide
+	done chan struct{}  // closed with the node
+
+	crowd atomic.Int64 // participants in all rooms
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
@@ -76,9 +79,11 @@ func NewNode(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, id: guid.New("ND_"), log: cfg.Log, api: api, turn: relay,
 		fan:   fanout.New(runtime.GOMAXPROCS(0), cfg.Log),
-		rooms: make(map[string]*Room),
+		rooms: make(map[string]*Room), done: make(chan struct{}),
 	}
 	n.met = newMetrics(cfg.Metrics, n.fan)
+	n.wg.Add(1)
+	go n.followTide()
 	return n, nil
 }
 
@@ -153,7 +158,7 @@ func (n *Node) forget(r *Room) {
 		n.met.rooms.Dec()
 	}
 	if len(n.rooms) == 0 && !n.closed {
-		n.cleanup(debug.FreeOSMemory) // an idle node gives back what its rooms took
+		n.cleanup(giveBack) // an idle node gives back what its rooms took
 	}
 }
 
@@ -161,6 +166,9 @@ func (n *Node) forget(r *Room) {
 // It returns ctx's error if that takes too long.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()
+	if !n.closed {
+		close(n.done)
+	}
 	n.closed = true
 	rooms := make([]*Room, 0, len(n.rooms))
 	for _, r := range n.rooms {

@@ -147,10 +147,10 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
 	d.setCodec(cfg.Codec)
-	if d.video {
-		d.history = newHistory(1024)
+	if d.video { // what is not in the layer's ring cannot be sent again
+		d.history = newHistory(uptrack.VideoRing)
 	} else {
-		d.history = newHistory(128)
+		d.history = newHistory(uptrack.AudioRing)
 	}
 	d.worker.Do(func() { line.add(d) })
 	return d

@@ -275,6 +275,7 @@ func (w *Worker) forward(it item) {
 	for _, m := range *members {
 		m.Forward(p)
 	}
+	*p = Packet{} // or an idle worker keeps the ring of a stream that has ended
 }
 
 // Parse takes buf apart, a packet of f; false if it is no RTP packet. Call it on

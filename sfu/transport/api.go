@@ -118,6 +118,7 @@ func (a *API) settings(cfg Config) error {
 	e.SetReceiveMTU(receiveMTU)
 	e.SetSCTPMaxMessageSize(maxMessageSize)
 	e.SetSCTPRTOMax(time.Second)
+	e.DetachDataChannels() // channels reads them
 	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	if err := e.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return err
@@ -205,35 +206,20 @@ func (a *API) Close() error {
 	return errors.Join(errs...)
 }
 
-// newPeerConnection makes a peer connection with the codecs of codecs.go and
-// the receive-side interceptors: NACK generation (RFC 4585), receiver reports
-// (RFC 3550) and transport-wide feedback to the publisher. Nothing stands on
-// the send side: retransmission and sender reports belong to downtrack.
-func (a *API) newPeerConnection(bufs *buffers) (*webrtc.PeerConnection, error) {
+// newPeerConnection makes a peer connection with the codecs of codecs.go. One that
+// receives gets the receive-side interceptors; nothing stands on the send side:
+// retransmission and sender reports belong to downtrack.
+func (a *API) newPeerConnection(bufs *buffers, receives bool) (*webrtc.PeerConnection, error) {
 	media, err := newMediaEngine()
 	if err != nil {
 		return nil, err
 	}
 	reg := &interceptor.Registry{}
-	nacks, err := nack.NewGeneratorInterceptor(
-		nack.GeneratorSize(1024), nack.GeneratorInterval(nackInterval), nack.GeneratorMaxNacksPerPacket(10),
-		nack.WithGeneratorLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return nil, err
+	if receives {
+		if err := a.addReceiving(reg); err != nil {
+			return nil, err
+		}
 	}
-	reports, err := report.NewReceiverInterceptor(
-		report.ReceiverInterval(reportInterval), report.WithReceiverLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return nil, err
-	}
-	feedback, err := twcc.NewSenderInterceptor(
-		twcc.SendInterval(twccInterval), twcc.WithLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return nil, err
-	}
-	reg.Add(nacks)
-	reg.Add(reports)
-	reg.Add(feedback)
 	engine := a.engine
 	engine.BufferFactory = bufs.make
 	roam := &roaming{}
@@ -250,4 +236,30 @@ func (a *API) newPeerConnection(bufs *buffers) (*webrtc.PeerConnection, error) {
 	}
 	roam.follow(pc)
 	return pc, nil
+}
+
+// addReceiving adds NACK generation (RFC 4585), receiver reports (RFC 3550) and
+// transport-wide feedback to the publisher. Each has a goroutine of its own for as
+// long as the peer connection lives.
+func (a *API) addReceiving(reg *interceptor.Registry) error {
+	nacks, err := nack.NewGeneratorInterceptor(
+		nack.GeneratorSize(1024), nack.GeneratorInterval(nackInterval), nack.GeneratorMaxNacksPerPacket(10),
+		nack.WithGeneratorLoggerFactory(a.engine.LoggerFactory))
+	if err != nil {
+		return err
+	}
+	reports, err := report.NewReceiverInterceptor(
+		report.ReceiverInterval(reportInterval), report.WithReceiverLoggerFactory(a.engine.LoggerFactory))
+	if err != nil {
+		return err
+	}
+	feedback, err := twcc.NewSenderInterceptor(
+		twcc.SendInterval(twccInterval), twcc.WithLoggerFactory(a.engine.LoggerFactory))
+	if err != nil {
+		return err
+	}
+	reg.Add(nacks)
+	reg.Add(reports)
+	reg.Add(feedback)
+	return nil
 }

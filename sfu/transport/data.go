@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"sync"
 
 	"github.com/pion/webrtc/v4"
@@ -22,6 +24,13 @@ const (
 	maxRefused        = 16      // channels beyond those we know that a peer may try to open
 )
 
+// Read buffer of a channel, in bytes. Most channels stay silent; one that is sent a
+// longer message grows its buffer, up to maxMessageSize, and shrinks it again.
+const (
+	readBuffer    = 1 << 10
+	maxIdleBuffer = 16 << 10
+)
+
 // ErrSlow says that the receiver does not keep up with reliable data.
 var ErrSlow = errors.New("transport: receiver of reliable data too slow")
 
@@ -33,6 +42,7 @@ type channels struct {
 	early      [][]byte
 	earlyBytes int
 	refused    int
+	closed     bool // no reader starts any more
 }
 
 func (c *channels) init(t *Transport) {
@@ -84,12 +94,60 @@ func (c *channels) attach(dc *webrtc.DataChannel) {
 	c.mu.Lock()
 	c.byLabel[label] = dc
 	c.mu.Unlock()
-	dc.OnMessage(func(m webrtc.DataChannelMessage) { c.t.ev.Data(label, m.Data) })
 	dc.OnOpen(func() {
+		raw, err := dc.Detach()
+		if err != nil {
+			c.t.log.Warn("data channel cannot be read", "label", label, "err", err)
+			return
+		}
+		c.mu.Lock()
+		if !c.closed {
+			c.t.wg.Add(1) // run still counts, so nobody has finished waiting
+			go func() {
+				defer c.t.wg.Done()
+				err := c.read(label, raw)
+				c.t.log.Debug("data channel ended", "label", label, "err", err)
+				_ = dc.Close() // it may be opened anew
+			}()
+		}
+		c.mu.Unlock()
 		if label == Reliable {
 			c.flush(dc)
 		}
 	})
+}
+
+// close has no more readers start; those that run end with the association.
+func (c *channels) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+}
+
+// messages is what read needs of an open channel. A message that does not fit into
+// the buffer is io.ErrShortBuffer, and may be read again.
+type messages interface {
+	ReadDataChannel(buf []byte) (n int, text bool, err error)
+}
+
+// read hands on the messages of a channel until it ends, or brings one longer than
+// maxMessageSize.
+func (c *channels) read(label string, raw messages) error {
+	buf := make([]byte, readBuffer)
+	for {
+		n, _, err := raw.ReadDataChannel(buf)
+		switch {
+		case errors.Is(err, io.ErrShortBuffer) && len(buf) < maxMessageSize:
+			buf = make([]byte, 2*len(buf))
+		case err != nil:
+			return err
+		case len(buf) > maxIdleBuffer:
+			c.t.ev.Data(label, buf[:n:n])
+			buf = make([]byte, readBuffer)
+		default:
+			c.t.ev.Data(label, bytes.Clone(buf[:n]))
+		}
+	}
 }
 
 func (c *channels) flush(dc *webrtc.DataChannel) {

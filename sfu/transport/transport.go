@@ -60,9 +60,9 @@ type Transport struct {
 	log    *slog.Logger
 	offers bool // we make the offers; else the client does
 
-	ops       chan func()
+	ops       operations
 	clientOps atomic.Int32  // waiting in ops
-	wake      chan struct{} // a negotiation is wanted
+	wake      chan struct{} // there is an operation, or a negotiation is wanted
 	wanted    atomic.Bool
 	restarted atomic.Bool // the wanted negotiation restarts ICE
 	done      chan struct{}
@@ -89,10 +89,10 @@ type Transport struct {
 func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) {
 	t := &Transport{
 		ev: ev, log: log, offers: offers,
-		ops: make(chan func(), maxOps), wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
 	}
 	bufs := &buffers{exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback}
-	pc, err := a.newPeerConnection(bufs)
+	pc, err := a.newPeerConnection(bufs, !offers)
 	if err != nil {
 		return nil, err
 	}
@@ -124,22 +124,42 @@ func (t *Transport) run() {
 	defer t.wg.Done()
 	for {
 		select {
-		case op := <-t.ops:
-			op()
 		case <-t.wake:
 		case <-t.done:
+			t.data.close()
 			if err := t.pc.GracefulClose(); err != nil {
 				t.log.Debug("closing peer connection", "err", err)
 			}
 			return
 		}
+		for op := t.ops.take(); op != nil && !t.closed(); op = t.ops.take() {
+			op()
+		}
+		if t.closed() {
+			continue
+		}
 		if t.wanted.Swap(false) {
 			t.wantOffer, t.wantAsk = t.wantOffer || t.offers, t.wantAsk || !t.offers
 			t.restart = t.restarted.Swap(false) || t.restart
 		}
-		if len(t.ops) == 0 {
-			t.negotiate()
-		}
+		t.negotiate()
+	}
+}
+
+func (t *Transport) closed() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// rouse has run look at its operations and at what is wanted.
+func (t *Transport) rouse() {
+	select {
+	case t.wake <- struct{}{}:
+	default: // it will see everything
 	}
 }
 
@@ -150,25 +170,20 @@ func (t *Transport) Close() { t.once.Do(func() { close(t.done) }) }
 func (t *Transport) Wait() { t.wg.Wait() }
 
 func (t *Transport) post(op func()) error {
-	select {
-	case <-t.done:
+	if t.closed() {
 		return ErrClosed
-	default:
 	}
-	select {
-	case t.ops <- op:
-		return nil
-	default:
+	if !t.ops.add(op) {
 		return ErrBusy
 	}
+	t.rouse()
+	return nil
 }
 
 // postClient is post for what a client's message asks, within a bound of its own.
 func (t *Transport) postClient(op func()) error {
-	select {
-	case <-t.done:
+	if t.closed() {
 		return ErrClosed
-	default:
 	}
 	if t.clientOps.Add(1) > maxClientOps {
 		t.clientOps.Add(-1)
@@ -317,10 +332,7 @@ func (t *Transport) Negotiate(restart bool) {
 		t.restarted.Store(true)
 	}
 	t.wanted.Store(true)
-	select {
-	case t.wake <- struct{}{}:
-	default: // it will see the flags
-	}
+	t.rouse()
 }
 
 // negotiate runs when no operation waits.

@@ -18,9 +18,13 @@ import (
 	"diemcau/sfu/rtpcache"
 )
 
+// Packets kept per layer for late forwarding and NACKs.
 const (
-	videoRing  = 512 // packets kept per video layer for late forwarding and NACKs
-	audioRing  = 128 // packets, 2.5 s at 20 ms
+	VideoRing = 512
+	AudioRing = 128 // 2.5 s at 20 ms
+)
+
+const (
 	maxPacket  = 1500
 	keyFrameIn = 300 * time.Millisecond // least time between two key-frame requests of a layer
 
@@ -93,9 +97,9 @@ type Layer struct {
 
 // Start begins to read the layer.
 func Start(cfg Config, pool *fanout.Pool) *Layer {
-	size := videoRing
+	size := VideoRing
 	if strings.HasPrefix(cfg.Mime, "audio/") {
-		size = audioRing
+		size = AudioRing
 	}
 	l := &Layer{cfg: cfg, pool: pool, ring: rtpcache.New(size)}
 	format := fanout.Format{Mime: cfg.Mime, DescriptorID: cfg.DescriptorID}
