@@ -3,12 +3,14 @@ package sfu
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,10 +48,14 @@ func freePort(t *testing.T) int {
 
 func newTestNode(t *testing.T) *Node {
 	t.Helper()
-	n, err := NewNode(Config{
-		UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
-		Log: slog.New(slog.DiscardHandler),
-	})
+	var n *Node
+	err := error(syscall.EADDRINUSE)
+	for i := 0; i < 5 && errors.Is(err, syscall.EADDRINUSE); i++ { // another process may have taken the port meanwhile
+		n, err = NewNode(Config{
+			UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
+			Log: slog.New(slog.DiscardHandler),
+		})
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), waitFor)
