@@ -201,8 +201,9 @@ func makeNetwork(t *testing.T, name string, n network) *hosts {
 			t.Errorf("the server: %v\n%s", err, h.server.logTail(40))
 		}
 	})
-	until(t, 20*time.Second, func() bool { return strings.Contains(h.server.logTail(100), "msg=serving") },
+	until(t, 20*time.Second, func() bool { return h.server.ended() || strings.Contains(h.server.logTail(100), "msg=serving") },
 		func() string { return "the server is ready: " + h.server.logTail(20) })
+	require.False(t, h.server.ended(), "the server ended as it started")
 	return h
 }
 

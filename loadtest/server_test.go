@@ -82,7 +82,6 @@ func runTests(m *testing.M) int {
 		}
 		if code != 0 {
 			fmt.Fprintf(os.Stderr, "--- end of the server's log:\n%s\n", shared.server.logTail(60))
-			fmt.Fprint(os.Stderr, raceReports(dir))
 		}
 	}
 	return code
@@ -161,7 +160,9 @@ func (f *fixture) serverBinary() (string, error) {
 func serverCommand(binary, address, dataDir string) *exec.Cmd {
 	cmd := exec.Command(binary, "serve", "--demo", "--listen", address, "--data", dataDir)
 	cmd.Env = append(os.Environ(),
-		"GORACE=log_path="+filepath.Join(filepath.Dir(dataDir), "race"), // read by raceReports
+		// Beside the log, for raceReports; in quotes, for a test's directory has the
+		// commas and spaces of its name, which would separate options.
+		"GORACE=log_path='"+filepath.Join(filepath.Dir(dataDir), "race")+"'",
 		fmt.Sprintf("DIEMCAU_RTC__UDP_PORT=%d", freePort("udp")),
 		fmt.Sprintf("DIEMCAU_RTC__TCP_PORT=%d", freePort("tcp")))
 	return cmd
@@ -179,7 +180,7 @@ func raceReports(dir string) string {
 		if err != nil {
 			return err.Error()
 		}
-		fmt.Fprintf(&out, "--- race report of the server:\n%s\n", b)
+		fmt.Fprintf(&out, "\n--- race report of the server:\n%s", b)
 	}
 	return out.String()
 }
@@ -265,10 +266,8 @@ func (p *serverProcess) awaitReady(hc *http.Client, url string) error {
 // stop ends the server with SIGTERM. Error: it had ended by itself, exits with
 // another status than 0, or needs more than 5 s.
 func (p *serverProcess) stop() error {
-	select {
-	case <-p.exited:
+	if p.ended() {
 		return fmt.Errorf("it had ended by itself: %v", p.waitErr)
-	default:
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -286,12 +285,23 @@ func (p *serverProcess) stop() error {
 	}
 }
 
-// logTail returns the last n lines of the server's output.
+// ended says whether the process is gone.
+func (p *serverProcess) ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// logTail returns the last n lines of the server's output and, if it was built
+// with -race, all that the race detector reported.
 func (p *serverProcess) logTail(n int) string {
 	b, err := os.ReadFile(p.logFile)
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n") + raceReports(filepath.Dir(p.logFile))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,23 @@ func TestParseStat(t *testing.T) {
 		_, err := parseStat([]byte(bad), 4096)
 		require.Error(t, err, bad)
 	}
+}
+
+// TestRaceReportsAreShown: also of a server whose directory is named after a
+// test with commas and spaces.
+func TestRaceReportsAreShown(t *testing.T) {
+	const racing = "package main\n\nfunc main() {\n\tn, done := 0, make(chan bool)\n\tgo func() { n++; close(done) }()\n\tn++\n\t<-done\n}\n"
+	source, binary := filepath.Join(t.TempDir(), "main.go"), filepath.Join(t.TempDir(), "racing")
+	require.NoError(t, os.WriteFile(source, []byte(racing), 0o600))
+	out, err := exec.Command("go", "build", "-race", "-o", binary, source).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	dir := filepath.Join(t.TempDir(), "IPv6 only, UDP blocked: 1")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	p, err := startProcess(serverCommand(binary, "", filepath.Join(dir, "data")), filepath.Join(dir, "server.log"))
+	require.NoError(t, err)
+	<-p.exited
+	require.ErrorContains(t, p.stop(), "exit status 66")
+	require.Contains(t, p.logTail(0), "DATA RACE")
 }
 
 func TestReadOwnUsage(t *testing.T) {

@@ -35,7 +35,7 @@ func ownServer(t *testing.T, variables ...string) (url string) {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := p.stop(); err != nil {
-			t.Errorf("the server: %v\n%s%s", err, p.logTail(40), raceReports(dir))
+			t.Errorf("the server: %v\n%s", err, p.logTail(40))
 		}
 	})
 	require.NoError(t, p.awaitReady(http.DefaultClient, "http://"+address))

@@ -3,10 +3,14 @@ package sfu
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,10 +48,14 @@ func freePort(t *testing.T) int {
 
 func newTestNode(t *testing.T) *Node {
 	t.Helper()
-	n, err := NewNode(Config{
-		UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
-		Log: slog.New(slog.DiscardHandler),
-	})
+	var n *Node
+	err := error(syscall.EADDRINUSE)
+	for i := 0; i < 5 && errors.Is(err, syscall.EADDRINUSE); i++ { // another process may have taken the port meanwhile
+		n, err = NewNode(Config{
+			UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
+			Log: slog.New(slog.DiscardHandler),
+		})
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), waitFor)
@@ -66,11 +74,13 @@ type testClient struct {
 	pub    *webrtc.PeerConnection
 	sub    *webrtc.PeerConnection
 	join   *livekit.JoinResponse
+	delay  atomic.Int64 // nanoseconds, of what the node sends
 
 	mu        sync.Mutex
 	changed   *sync.Cond
 	seen      []*livekit.SignalResponse
 	over      bool
+	owes      bool // an offer, when the one under way is answered
 	early     []*livekit.SignalRequest
 	media     map[string][]*rtp.Packet // by track sid
 	data      []*livekit.DataPacket
@@ -267,6 +277,29 @@ func (c *testClient) close() {
 	_ = c.sub.GracefulClose()
 }
 
+// arriving gives what the node sends, in order, each after the delay of its path.
+func (c *testClient) arriving(s *Session) iter.Seq[*livekit.SignalResponse] {
+	type response struct {
+		m  *livekit.SignalResponse
+		at time.Time
+	}
+	path := make(chan response, 4096)
+	go func() {
+		defer close(path)
+		for m := range s.Responses() {
+			path <- response{m, time.Now().Add(time.Duration(c.delay.Load()))}
+		}
+	}()
+	return func(yield func(*livekit.SignalResponse) bool) {
+		for r := range path {
+			time.Sleep(time.Until(r.at))
+			if !yield(r.m) {
+				return
+			}
+		}
+	}
+}
+
 // read answers negotiation and records everything.
 func (c *testClient) read(s *Session) {
 	early := make(map[*webrtc.PeerConnection][]webrtc.ICECandidateInit)
@@ -276,13 +309,13 @@ func (c *testClient) read(s *Session) {
 			early[pc] = early[pc][1:]
 		}
 	}
-	for m := range s.Responses() {
+	for m := range c.arriving(s) {
 		switch m := m.Message.(type) {
 		case *livekit.SignalResponse_Offer:
 			c.answer(s, m.Offer)
 			flush(c.sub)
 		case *livekit.SignalResponse_Answer:
-			_ = c.pub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: m.Answer.Sdp})
+			c.answered(m.Answer.Sdp)
 			flush(c.pub)
 		case *livekit.SignalResponse_Trickle:
 			var cand webrtc.ICECandidateInit
@@ -328,28 +361,47 @@ func (c *testClient) addSections(m *livekit.MediaSectionsRequirement) {
 				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		}
 	}
-	c.offer(nil)
+	c.offer()
 }
 
 // negotiate offers once the last negotiation is over, and waits for the answer.
 func (c *testClient) negotiate() {
 	c.t.Helper()
-	stable := func() bool { return c.pub.SignalingState() == webrtc.SignalingStateStable }
+	stable := func() bool { return c.pub.SignalingState() == webrtc.SignalingStateStable && !c.owes }
 	c.until("stable signalling", stable)
-	c.offer(nil)
+	c.offer()
 	c.until("the answer", stable)
 }
 
-func (c *testClient) offer(opts *webrtc.OfferOptions) {
-	offer, err := c.pub.CreateOffer(opts)
+// offer makes an offer, at once or when that under way is answered: the answer would
+// be taken for that to the second, and the second's be refused.
+func (c *testClient) offer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pub.SignalingState() != webrtc.SignalingStateStable {
+		c.owes = true
+		return
+	}
+	c.owes = false
+	offer, err := c.pub.CreateOffer(nil)
 	if err != nil || c.pub.SetLocalDescription(offer) != nil {
 		return
 	}
-	c.mu.Lock()
-	s := c.s
-	c.mu.Unlock()
-	_ = s.Send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{
+	_ = c.s.Send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{
 		Offer: &livekit.SessionDescription{Type: "offer", Sdp: offer.SDP, Id: 2}}})
+}
+
+// answered takes the answer to an offer.
+func (c *testClient) answered(sdp string) {
+	if err := c.pub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
+		c.t.Errorf("answer refused: %v", err)
+	}
+	c.mu.Lock()
+	owes := c.owes
+	c.mu.Unlock()
+	if owes {
+		c.offer()
+	}
 }
 
 // until waits for a condition over what was recorded.
@@ -396,71 +448,4 @@ func (c *testClient) forget() {
 func (c *testClient) send(m *livekit.SignalRequest) {
 	c.t.Helper()
 	require.NoError(c.t, c.s.Send(m))
-}
-
-// addTrack announces a track and returns its sid.
-func (c *testClient) addTrack(req *livekit.AddTrackRequest) string {
-	c.t.Helper()
-	c.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: req}})
-	m := c.await("track_published", func(m *livekit.SignalResponse) bool { return m.GetTrackPublished().GetCid() == req.Cid })
-	return m.GetTrackPublished().Track.Sid
-}
-
-// simulcast publishes one VP8 camera with three layers; layer i sends pictures
-// of width 320<<i.
-func (c *testClient) simulcast() (sid string, layers [3]*vp8Layer) {
-	c.t.Helper()
-	sid = c.addTrack(&livekit.AddTrackRequest{
-		Cid: "camera", Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 1280, Height: 720,
-		Layers: []*livekit.VideoLayer{
-			{Quality: livekit.VideoQuality_LOW, Width: 320, Height: 180},
-			{Quality: livekit.VideoQuality_MEDIUM, Width: 640, Height: 360},
-			{Quality: livekit.VideoQuality_HIGH, Width: 1280, Height: 720},
-		},
-	})
-	var sender *webrtc.RTPSender
-	for i, rid := range []string{"q", "h", "f"} {
-		track, err := webrtc.NewTrackLocalStaticRTP(
-			webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "camera", "s",
-			webrtc.WithRTPStreamID(rid))
-		require.NoError(c.t, err)
-		if i == 0 {
-			tr, err := c.pub.AddTransceiverFromTrack(track,
-				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-			require.NoError(c.t, err)
-			sender = tr.Sender()
-		} else {
-			require.NoError(c.t, sender.AddEncoding(track))
-		}
-		layers[i] = &vp8Layer{track: track, rid: rid, width: 320 << i, seq: uint16(1000 * i), ts: uint32(i) << 30}
-	}
-	go func() { // key-frame requests make the next frame a key frame
-		for {
-			pkts, _, err := sender.ReadRTCP()
-			if err != nil {
-				return
-			}
-			_ = pkts
-			for _, l := range layers {
-				l.wantKey.Store(true)
-			}
-		}
-	}()
-	c.negotiate()
-	for _, tr := range c.pub.GetTransceivers() {
-		if tr.Sender() == sender {
-			for _, l := range layers {
-				l.mid = tr.Mid()
-				for _, e := range sender.GetParameters().HeaderExtensions {
-					switch e.URI {
-					case sdp.SDESMidURI:
-						l.midID = uint8(e.ID)
-					case sdp.SDESRTPStreamIDURI:
-						l.ridID = uint8(e.ID)
-					}
-				}
-			}
-		}
-	}
-	return sid, layers
 }

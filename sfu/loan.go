@@ -17,9 +17,12 @@ import (
 
 const (
 	maxUnanswered = 4 // tracks brought that a client has not answered
-	// answerTaken is how long after an answer the stream is surely taken in by the
-	// client: with one peer connection the answer is ours and on its way.
-	answerTaken = 200 * time.Millisecond
+	// answerTaken and what the client's last offer took, of the latter at most
+	// maxOfferTook, is how long after an answer the stream is surely taken in by the
+	// client: with one peer connection the answer is ours and on its way. An offer
+	// takes both ways and as much work, and no packet tells that the client is ready.
+	answerTaken  = 200 * time.Millisecond
+	maxOfferTook = 2 * time.Second
 )
 
 // loan is a subscription's part in that.
@@ -56,7 +59,7 @@ func (s *subscription) negotiated() {
 		return
 	}
 	r := s.sub.room
-	time.AfterFunc(answerTaken, func() { r.post(s.settle) })
+	time.AfterFunc(answerTaken+min(s.sub.offerTook, maxOfferTook), func() { r.post(s.settle) })
 }
 
 // settle is called when the client knows the stream of s.
@@ -65,6 +68,7 @@ func (s *subscription) settle() {
 		return
 	}
 	s.loan.negotiated = true
+	s.down.Announced()
 	from := s.loan.from
 	if from == nil {
 		s.refresh()

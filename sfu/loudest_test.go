@@ -265,10 +265,15 @@ func (h *hall) listener(name string, single bool) *testClient {
 // TestManySpeakersInTurn: whoever speaks is heard from the first packet on, and
 // soon in a stream of its own, in a bounded number of sections.
 func TestManySpeakersInTurn(t *testing.T) {
-	for _, single := range []bool{false, true} {
-		t.Run(fmt.Sprintf("single=%v", single), func(t *testing.T) {
-			h := newHall(t, 40)
-			bob := h.listener("bob", single)
+	for _, c := range []struct {
+		single bool
+		voices int
+		delay  time.Duration // of a far client's signals
+	}{{false, 40, 0}, {true, 40, 0}, {true, 18, 400 * time.Millisecond}} {
+		t.Run(fmt.Sprintf("single=%v, %v", c.single, c.delay), func(t *testing.T) {
+			h := newHall(t, c.voices)
+			bob := h.listener("bob", c.single)
+			bob.delay.Store(int64(c.delay))
 			for i := range h.voices {
 				bob.mu.Lock()
 				clear(bob.media)

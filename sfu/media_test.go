@@ -8,6 +8,7 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -230,4 +231,71 @@ func encodeUser(t *testing.T, seq uint32) []byte {
 	})
 	require.NoError(t, err)
 	return body
+}
+
+// addTrack announces a track and returns its sid.
+func (c *testClient) addTrack(req *livekit.AddTrackRequest) string {
+	c.t.Helper()
+	c.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: req}})
+	m := c.await("track_published", func(m *livekit.SignalResponse) bool { return m.GetTrackPublished().GetCid() == req.Cid })
+	return m.GetTrackPublished().Track.Sid
+}
+
+// simulcast publishes one VP8 camera with three layers; layer i sends pictures
+// of width 320<<i.
+func (c *testClient) simulcast() (sid string, layers [3]*vp8Layer) {
+	c.t.Helper()
+	sid = c.addTrack(&livekit.AddTrackRequest{
+		Cid: "camera", Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 1280, Height: 720,
+		Layers: []*livekit.VideoLayer{
+			{Quality: livekit.VideoQuality_LOW, Width: 320, Height: 180},
+			{Quality: livekit.VideoQuality_MEDIUM, Width: 640, Height: 360},
+			{Quality: livekit.VideoQuality_HIGH, Width: 1280, Height: 720},
+		},
+	})
+	var sender *webrtc.RTPSender
+	for i, rid := range []string{"q", "h", "f"} {
+		track, err := webrtc.NewTrackLocalStaticRTP(
+			webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "camera", "s",
+			webrtc.WithRTPStreamID(rid))
+		require.NoError(c.t, err)
+		if i == 0 {
+			tr, err := c.pub.AddTransceiverFromTrack(track,
+				webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+			require.NoError(c.t, err)
+			sender = tr.Sender()
+		} else {
+			require.NoError(c.t, sender.AddEncoding(track))
+		}
+		layers[i] = &vp8Layer{track: track, rid: rid, width: 320 << i, seq: uint16(1000 * i), ts: uint32(i) << 30}
+	}
+	go func() { // key-frame requests make the next frame a key frame
+		for {
+			pkts, _, err := sender.ReadRTCP()
+			if err != nil {
+				return
+			}
+			_ = pkts
+			for _, l := range layers {
+				l.wantKey.Store(true)
+			}
+		}
+	}()
+	c.negotiate()
+	for _, tr := range c.pub.GetTransceivers() {
+		if tr.Sender() == sender {
+			for _, l := range layers {
+				l.mid = tr.Mid()
+				for _, e := range sender.GetParameters().HeaderExtensions {
+					switch e.URI {
+					case sdp.SDESMidURI:
+						l.midID = uint8(e.ID)
+					case sdp.SDESRTPStreamIDURI:
+						l.ridID = uint8(e.ID)
+					}
+				}
+			}
+		}
+	}
+	return sid, layers
 }

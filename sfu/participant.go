@@ -63,6 +63,9 @@ type participant struct {
 	pub, sub *transport.Transport // the same one when single
 	line     *downtrack.Line      // everything sent to this participant
 
+	sectionsAsked time.Time     // the client is to make an offer since; zero if not
+	offerTook     time.Duration // the last that it was to make, with both ways
+
 	pending   []*pendingTrack
 	unmatched []*receivedLayer
 	published map[string]*publication  // by track sid
@@ -168,6 +171,9 @@ func (p *participant) events(target livekit.SignalTarget) transport.Events {
 		},
 		Sections: func(audio, video uint32) {
 			r.post(func() {
+				if p.sectionsAsked.IsZero() {
+					p.sectionsAsked = r.now()
+				}
 				p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_MediaSectionsRequirement{
 					MediaSectionsRequirement: &livekit.MediaSectionsRequirement{NumAudios: audio, NumVideos: video},
 				}})

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
@@ -72,6 +73,9 @@ func (p *participant) refuse(id uint32, reason livekit.RequestResponse_Reason, m
 // offered passes on the client's offer, with the codecs its announced tracks are
 // to have.
 func (p *participant) offered(offer *livekit.SessionDescription) {
+	if !p.sectionsAsked.IsZero() {
+		p.offerTook, p.sectionsAsked = p.room.now().Sub(p.sectionsAsked), time.Time{}
+	}
 	tracks := make(map[string]transport.Wanted)
 	note := func(e *encoding, info *livekit.TrackInfo, mime string) {
 		for _, cid := range e.cids {

@@ -110,8 +110,9 @@ type DownTrack struct {
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
-	opened     int // packets sent to open the stream while it is paused
-	paced      int // packets waiting in the line's pacer
+	announced  bool // the subscriber knows the stream by a description
+	opened     int  // packets sent to open the stream while it is paused
+	paced      int  // packets waiting in the line's pacer
 
 	// Reports.
 	packets    uint32
@@ -190,6 +191,10 @@ func (d *DownTrack) Start() {
 		}
 	})
 }
+
+// Announced says that the subscriber has taken in the description of the stream by
+// now, so that it may be opened.
+func (d *DownTrack) Announced() { d.worker.Do(func() { d.announced = true }) }
 
 // SetLayer makes known that layer i (0 the lowest) is received as l, or ended
 // (nil).

@@ -8,7 +8,10 @@ import (
 
 // A stream that is paused from the start sends nothing, and clients that make a
 // track known with its first packet would not know that it is there (Pion's
-// OnTrack). A few packets of padding only (RFC 3550 section 5.1) open it.
+// OnTrack). A few packets of padding only (RFC 3550 section 5.1) open it, but not
+// before the client has taken in the description: Pion takes a stream that it does
+// not know for one of a simulcast, and looks for its name in the packets that come,
+// which the track then lacks.
 
 const (
 	openings   = 5 // packets, one a tick: some may be lost
@@ -17,7 +20,7 @@ const (
 
 // open sends the next of them.
 func (d *DownTrack) open(now time.Time) {
-	if !d.out.ready || !d.started || d.opened == openings {
+	if !d.out.ready || !d.started || !d.announced || d.opened == openings {
 		return
 	}
 	d.opened++

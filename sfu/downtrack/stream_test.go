@@ -262,6 +262,11 @@ func TestAPausedStreamIsOpenedWithPadding(t *testing.T) {
 	for range 2 * openings {
 		b.tick()
 	}
+	require.Empty(t, b.packets(), "the subscriber does not know it yet")
+	b.down.Announced()
+	for range 2 * openings {
+		b.tick()
+	}
 	got := b.packets()
 	require.Len(t, got, openings)
 	for _, p := range got {
