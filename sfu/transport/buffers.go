@@ -2,6 +2,7 @@ package transport
 
 import (
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pion/rtcp"
@@ -13,13 +14,18 @@ import (
 const (
 	maxStreams      = 4096      // SSRCs of one peer connection, its own and those it names
 	rtpBufferBytes  = 1_000_000 // per stream, as the SRTP stack has it by default
-	rtcpBufferBytes = 100_000
+	rtpWaitingBytes = 8 << 20   // of all streams of a peer connection
+	rtcpBufferBytes = 100_000   // per SSRC whose reports are read
+	rtcpUnreadBytes = 2_000     // per SSRC whose reports nobody has read yet
 )
 
 // buffers makes the receive buffers of one peer connection.
 type buffers struct {
 	count    atomic.Int32
-	exceeded func() // called once, when there are too many
+	waiting  atomic.Int64 // bytes of RTP
+	exceeded func()       // called when there are too many
+	overrun  func()       // called once, when too much waits
+	overran  sync.Once
 	feedback func(rtcp.Packet)
 }
 
@@ -31,23 +37,81 @@ func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteClo
 		return ended{}
 	}
 	buf := packetio.NewBuffer()
-	buf.SetLimitSize(rtpBufferBytes)
 	if kind == packetio.RTCPBufferPacket {
-		buf.SetLimitSize(rtcpBufferBytes)
-		return reports{buf, b.feedback}
+		buf.SetLimitSize(rtcpUnreadBytes)
+		return &reports{Buffer: buf, all: b}
 	}
-	return buf
+	buf.SetLimitSize(rtpBufferBytes)
+	return &media{Buffer: buf, all: b}
+}
+
+// media is the receive buffer of the RTP packets of one SSRC.
+type media struct {
+	*packetio.Buffer
+	all *buffers
+
+	mu      sync.Mutex
+	waiting int64 // bytes; guarded by mu
+	closed  bool  // guarded by mu
+}
+
+// Write keeps a packet. What is longer than any reader takes is dropped, and so
+// is what comes while too much of the peer's media waits.
+func (m *media) Write(p []byte) (int, error) {
+	if len(p) > receiveMTU {
+		return len(p), nil
+	}
+	if m.all.waiting.Load()+int64(len(p)) > rtpWaitingBytes {
+		m.all.overran.Do(m.all.overrun)
+		return len(p), nil
+	}
+	m.add(int64(len(p)))
+	n, err := m.Buffer.Write(p)
+	if err != nil {
+		m.add(-int64(len(p)))
+	}
+	return n, err
+}
+
+func (m *media) Read(p []byte) (int, error) {
+	n, err := m.Buffer.Read(p)
+	m.add(-int64(n))
+	return n, err
+}
+
+func (m *media) add(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.waiting += bytes
+		m.all.waiting.Add(bytes)
+	}
+}
+
+func (m *media) Close() error {
+	m.mu.Lock()
+	if !m.closed {
+		m.closed = true
+		m.all.waiting.Add(-m.waiting)
+		m.all.count.Add(-1)
+	}
+	m.mu.Unlock()
+	return m.Buffer.Close()
 }
 
 // reports is the receive buffer of the RTCP packets about one SSRC. Those that
 // speak of the whole connection are passed on instead of kept: a receiver names
 // any SSRC in them, also one that nobody reads reports of.
 type reports struct {
-	io.ReadWriteCloser
-	feedback func(rtcp.Packet)
+	*packetio.Buffer
+	all  *buffers
+	read atomic.Bool
+	once sync.Once
 }
 
-func (r reports) Write(p []byte) (int, error) {
+// Write never fails: the packet may be for other SSRCs too, and others may
+// follow it in its compound, which would be lost with what does not fit.
+func (r *reports) Write(p []byte) (int, error) {
 	var pkt rtcp.Packet
 	switch {
 	case len(p) < rtcpHeader:
@@ -57,12 +121,23 @@ func (r reports) Write(p []byte) (int, error) {
 		pkt = &rtcp.ReceiverEstimatedMaximumBitrate{}
 	}
 	if pkt == nil {
-		return r.ReadWriteCloser.Write(p)
-	}
-	if pkt.Unmarshal(p) == nil {
-		r.feedback(pkt)
+		_, _ = r.Buffer.Write(p)
+	} else if pkt.Unmarshal(p) == nil {
+		r.all.feedback(pkt)
 	}
 	return len(p), nil
+}
+
+func (r *reports) Read(p []byte) (int, error) {
+	if !r.read.Swap(true) {
+		r.SetLimitSize(rtcpBufferBytes)
+	}
+	return r.Buffer.Read(p)
+}
+
+func (r *reports) Close() error {
+	r.once.Do(func() { r.all.count.Add(-1) })
+	return r.Buffer.Close()
 }
 
 const rtcpHeader = 4 // bytes, RFC 3550 section 6.1

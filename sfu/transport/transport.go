@@ -91,7 +91,10 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 		ev: ev, log: log, offers: offers,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
 	}
-	bufs := &buffers{exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback}
+	bufs := &buffers{
+		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback,
+		overrun: func() { log.Warn("peer's media waits unread; dropped", "bytes", rtpWaitingBytes) },
+	}
 	pc, err := a.newPeerConnection(bufs, !offers)
 	if err != nil {
 		return nil, err

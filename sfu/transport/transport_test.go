@@ -184,15 +184,97 @@ func TestBuffersOfAPeerAreBounded(t *testing.T) {
 	exceeded := 0
 	b := &buffers{exceeded: func() { exceeded++ }}
 	for range maxStreams {
-		r, ok := b.make(packetio.RTCPBufferPacket, 1).(reports)
-		require.True(t, ok)
-		require.IsType(t, &packetio.Buffer{}, r.ReadWriteCloser)
+		require.IsType(t, &reports{}, b.make(packetio.RTCPBufferPacket, 1))
 	}
 	for range 3 {
 		_, err := b.make(packetio.RTPBufferPacket, 1).Read(nil)
 		require.ErrorIs(t, err, io.EOF)
 	}
 	require.Equal(t, 1, exceeded)
+}
+
+func TestReportsThatNobodyReadsCostLittleAndHinderNoOthers(t *testing.T) {
+	b := &buffers{}
+	nobodys, read := b.make(packetio.RTCPBufferPacket, 1), b.make(packetio.RTCPBufferPacket, 2)
+	report, err := (&rtcp.ReceiverReport{Reports: make([]rtcp.ReceptionReport, 31)}).Marshal()
+	require.NoError(t, err)
+	buf := make([]byte, receiveMTU)
+	for range 200 {
+		// Pion gives up the rest of a compound packet where a write fails.
+		n, err := nobodys.Write(report)
+		require.NoError(t, err)
+		require.Equal(t, len(report), n)
+		_, err = read.Write(report)
+		require.NoError(t, err)
+		n, err = read.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, len(report), n)
+	}
+	kept, ok := nobodys.(*reports)
+	require.True(t, ok)
+	require.Less(t, kept.Size(), rtcpUnreadBytes)
+	for range 100 {
+		_, err = read.Write(report)
+		require.NoError(t, err)
+	}
+	for range 100 { // once read, a burst is kept
+		n, err := read.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, len(report), n)
+	}
+}
+
+func TestMediaThatWaitsIsBounded(t *testing.T) {
+	overran := 0
+	b := &buffers{overrun: func() { overran++ }}
+	streams := make([]*media, 40)
+	fill := func(m *media) {
+		for range rtpBufferBytes/1000 + 10 {
+			_, _ = m.Write(make([]byte, 1000)) // fails when the stream's own buffer is full
+		}
+	}
+	for i := range streams {
+		var ok bool
+		streams[i], ok = b.make(packetio.RTPBufferPacket, uint32(i)).(*media)
+		require.True(t, ok)
+		fill(streams[i])
+	}
+	total := 0
+	for _, m := range streams {
+		total += m.Size()
+	}
+	require.InDelta(t, rtpWaitingBytes, total, rtpWaitingBytes/50)
+	require.Equal(t, 1, overran)
+	last := streams[len(streams)-1]
+	require.Zero(t, last.Size())
+
+	// What is read or closed makes room.
+	buf := make([]byte, receiveMTU)
+	for streams[0].Size() > 0 {
+		_, err := streams[0].Read(buf)
+		require.NoError(t, err)
+	}
+	require.NoError(t, streams[1].Close())
+	require.NoError(t, streams[1].Close())
+	fill(last)
+	require.Greater(t, last.Size(), rtpBufferBytes*9/10)
+	for _, m := range streams {
+		require.NoError(t, m.Close())
+	}
+	require.Zero(t, b.waiting.Load())
+	require.Zero(t, b.count.Load())
+}
+
+func TestAPacketLongerThanReadersTakeIsDropped(t *testing.T) {
+	b := &buffers{}
+	m := b.make(packetio.RTPBufferPacket, 1)
+	_, err := m.Write(make([]byte, receiveMTU+1))
+	require.NoError(t, err)
+	_, err = m.Write(make([]byte, receiveMTU))
+	require.NoError(t, err)
+	n, err := m.Read(make([]byte, receiveMTU))
+	require.NoError(t, err, "or its reader would end")
+	require.Equal(t, receiveMTU, n)
 }
 
 func TestReportsAboutTheConnectionAreNotKept(t *testing.T) {
