@@ -105,8 +105,11 @@ type DownTrack struct {
 	red      redundancy
 	clock    timeline
 	history  history
-	retryBuf [maxPacket]byte
-	rtxBuf   [maxPacket]byte
+	// repairable is how many bytes may be sent again: as many as were sent, less
+	// those sent again already.
+	repairable int
+	retryBuf   [maxPacket]byte
+	rtxBuf     [maxPacket]byte
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool

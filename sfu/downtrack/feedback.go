@@ -15,7 +15,8 @@ import (
 const (
 	ntpEpoch      = 2208988800 // seconds from 1900 to 1970
 	defaultRTT    = 100 * time.Millisecond
-	maxNackedOnce = 64 // packets resent for one NACK message
+	maxNackedOnce = 64      // packets resent for one NACK message
+	maxRepairable = 1 << 20 // bytes resent at once; what is sent makes up for them
 	padOnly       = 255
 )
 
@@ -96,7 +97,8 @@ func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 
 // resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was
 // negotiated. A packet already resent within the round-trip time is left out: the
-// copy may still be on its way.
+// copy may still be on its way. In the long run no more is sent again than was
+// sent: who asks for more does not repair a stream.
 func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	if !d.out.ready || d.video && d.line.behind {
 		return // it would only lengthen the queue; who still wants it asks again
@@ -113,7 +115,7 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 			if e == nil || now.UnixNano()-e.resentAt < int64(rtt) {
 				continue
 			}
-			if budget--; budget < 0 {
+			if budget--; budget < 0 || d.repairable <= 0 {
 				return
 			}
 			if !d.resendOne(*e, now) {
@@ -131,6 +133,7 @@ func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 func (d *DownTrack) resendOne(e sentPacket, now time.Time) bool {
 	n := d.fetch(e, now)
 	d.line.repairs += int64(n)
+	d.repairable -= n
 	return n > 0
 }
 

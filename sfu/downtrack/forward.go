@@ -425,9 +425,10 @@ func (d *DownTrack) send(p *fanout.Packet) {
 	}
 	e.twcc = d.line.number(len(payload), p.Now)
 	d.history.put(e)
-	if d.write(&e, pt, d.ids.descriptor(&e, p.Desc), payload) > 0 {
+	if n := d.write(&e, pt, d.ids.descriptor(&e, p.Desc), payload); n > 0 {
 		d.packets++
 		d.octets += uint32(len(payload))
+		d.repairable = min(d.repairable+n, maxRepairable)
 		d.sent.Add(1)
 	}
 }

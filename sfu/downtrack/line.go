@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -22,10 +23,11 @@ const (
 )
 
 const (
-	feedbackPerSecond = 500 // RTCP packets of a subscriber that are acted on
-	allocateEvery     = 2   // ticks
-	trackTickEvery    = 4   // ticks
-	logEvery          = 20  // ticks
+	feedbackPerSecond = 500              // RTCP packets of a subscriber that are acted on
+	floodEvery        = 10 * time.Second // least time between two words about more
+	allocateEvery     = 2                // ticks
+	trackTickEvery    = 4                // ticks
+	logEvery          = 20               // ticks
 )
 
 // poorTarget is the estimate, in bits per second, below which sound goes without
@@ -65,6 +67,7 @@ type Line struct {
 	cfg     LineConfig
 	worker  *fanout.Worker
 	limiter *rate.Limiter
+	flooded atomic.Int64 // unix nanoseconds of when too much RTCP was last spoken of
 	est     *bwe.Estimator
 
 	tracks      []*DownTrack
@@ -138,6 +141,11 @@ func (l *Line) Feedback(p rtcp.Packet, now time.Time) {
 func (l *Line) act(now time.Time, fn func()) {
 	if l.limiter.AllowN(now, 1) {
 		l.worker.Do(fn)
+		return
+	}
+	last := l.flooded.Load()
+	if now.UnixNano()-last >= int64(floodEvery) && l.flooded.CompareAndSwap(last, now.UnixNano()) {
+		l.cfg.Log.Warn("RTCP beyond the limit ignored", "perSecond", feedbackPerSecond)
 	}
 }
 
