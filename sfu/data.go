@@ -22,6 +22,7 @@ const (
 	dataBytesPerSecond   = 512 << 10
 	dataBurst            = 2 << 20
 	dataPacketsPerSecond = 1000
+	floodEvery           = 10 * time.Second // least time between two words about more
 )
 
 // dataMessage is a data packet of a participant's, not yet checked.
@@ -47,18 +48,34 @@ func (r *Room) receiveData(p *participant, label string, msg []byte) {
 		p.log.Debug("data packet refused", "bytes", len(msg), "err", err)
 		return
 	}
-	if label != transport.Reliable {
-		if now := time.Now(); !p.inPackets.AllowN(now, 1) || !p.inData.AllowN(now, len(msg)) {
-			r.node.met.data.WithLabelValues("rate").Inc()
-			return
-		}
-	} else if p.inPackets.Wait(p.ctx) != nil || p.inData.WaitN(p.ctx, len(msg)) != nil {
-		return // the participant has left
+	if !p.maySend(label == transport.Reliable, len(msg)) {
+		return
 	}
 	select {
 	case r.data <- dataMessage{p, label, pkt}:
 	case <-r.done:
 	}
+}
+
+// maySend holds back a sender of too much reliable data, and refuses too much lossy
+// data. It is also false if the participant has left.
+func (p *participant) maySend(reliable bool, bytes int) bool {
+	now := time.Now()
+	if p.inPackets.AllowN(now, 1) {
+		if p.inData.AllowN(now, bytes) {
+			return true
+		}
+	} else if reliable && p.inPackets.Wait(p.ctx) != nil {
+		return false
+	}
+	if last := p.flooded.Load(); now.UnixNano()-last >= int64(floodEvery) && p.flooded.CompareAndSwap(last, now.UnixNano()) {
+		p.log.Warn("data beyond the limit held back or dropped", "bytesPerSecond", dataBytesPerSecond, "packetsPerSecond", dataPacketsPerSecond)
+	}
+	if reliable {
+		return p.inData.WaitN(p.ctx, bytes) == nil
+	}
+	p.room.node.met.data.WithLabelValues("rate").Inc()
+	return false
 }
 
 // route stamps a data packet with its sender and passes it on.

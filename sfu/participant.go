@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -78,6 +79,7 @@ type participant struct {
 	awaitSync bool          // resumed, and has not yet said what it missed
 	replayed  uint64        // newest data packet kept when it joined
 	inData    *rate.Limiter // bytes of data received
+	flooded   atomic.Int64  // unix nanoseconds of when too much of it was last spoken of
 	inPackets *rate.Limiter
 	ctx       context.Context // ends with the participant
 	cancel    context.CancelFunc

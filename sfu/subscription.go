@@ -253,6 +253,18 @@ func (p *participant) subscriptionFailed(sid string, why livekit.SubscriptionErr
 	}})
 }
 
+// unknownTracks answers a request that named tracks that are not there, with one
+// word of them in the log however many they are.
+func (p *participant) unknownTracks(sids []string) {
+	if len(sids) == 0 {
+		return
+	}
+	p.log.Info("request refused", "reason", "no such track", "track", sids[0][:min(len(sids[0]), maxText)], "tracks", len(sids))
+	for _, sid := range sids {
+		p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
+	}
+}
+
 // updateSubscription takes up or ends subscriptions as the client asks.
 func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 	sids := slices.Clone(u.TrackSids)
@@ -263,13 +275,14 @@ func (p *participant) updateSubscription(u *livekit.UpdateSubscription) {
 		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks in one request", nil)
 		return
 	}
+	var unknown []string
+	defer func() { p.unknownTracks(unknown) }()
 	for _, sid := range sids {
 		t := p.room.tracks[sid]
 		switch {
 		case t == nil || (t.p.hidden() && t.p != p):
 			if u.Subscribe {
-				p.log.Info("request refused", "reason", "no such track", "track", sid)
-				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
+				unknown = append(unknown, sid)
 			}
 		case !u.Subscribe:
 			s := p.subs[sid]
@@ -311,12 +324,13 @@ func (p *participant) trackSetting(m *livekit.UpdateTrackSettings) {
 		p.refuse(0, livekit.RequestResponse_LIMIT_EXCEEDED, "too many tracks in one request", nil)
 		return
 	}
+	var unknown []string
+	defer func() { p.unknownTracks(unknown) }()
 	for _, sid := range m.TrackSids {
 		s := p.subs[sid]
 		if s == nil {
 			if p.room.tracks[sid] == nil {
-				p.log.Info("request refused", "reason", "settings for an unknown track", "track", sid)
-				p.subscriptionFailed(sid, livekit.SubscriptionError_SE_TRACK_NOTFOUND)
+				unknown = append(unknown, sid)
 			}
 			continue
 		}
