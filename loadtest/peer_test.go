@@ -55,6 +55,7 @@ type peer struct {
 	tap  *Tap
 
 	readers sync.WaitGroup
+	stall   <-chan struct{} // if set, no data is read until it is closed
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -71,6 +72,7 @@ type joinSpec struct {
 	token   *auth.AccessToken
 	grant   *auth.VideoGrant
 	drop    *Tap
+	stall   <-chan struct{}
 	connect []lksdk.ConnectOption
 }
 
@@ -83,6 +85,9 @@ func withGrant(f func(*auth.VideoGrant)) joinOption { return func(s *joinSpec) {
 func withToken(f func(*auth.AccessToken)) joinOption { return func(s *joinSpec) { f(s.token) } }
 
 func withTap(tap *Tap) joinOption { return func(s *joinSpec) { s.drop = tap } }
+
+// withStall has the peer read no data until stall is closed.
+func withStall(stall <-chan struct{}) joinOption { return func(s *joinSpec) { s.stall = stall } }
 
 func withConnect(o ...lksdk.ConnectOption) joinOption {
 	return func(s *joinSpec) { s.connect = append(s.connect, o...) }
@@ -110,7 +115,7 @@ func tryJoin(t testing.TB, room, identity string, options ...joinOption) (*peer,
 	}
 	jwt, err := spec.token.SetVideoGrant(spec.grant).ToJWT()
 	require.NoError(t, err)
-	p := &peer{t: t, received: map[string]*reception{}, tap: spec.drop}
+	p := &peer{t: t, received: map[string]*reception{}, tap: spec.drop, stall: spec.stall}
 	connect := append([]lksdk.ConnectOption{lksdk.WithConnectTimeout(15 * time.Second)}, spec.connect...)
 	if spec.mode == onePC {
 		connect = append(connect, lksdk.WithSinglePeerConnection())
@@ -186,6 +191,9 @@ func (p *peer) callbacks() *lksdk.RoomCallback {
 		user, ok := packet.(*lksdk.UserDataPacket)
 		if !ok {
 			return
+		}
+		if p.stall != nil {
+			<-p.stall
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -20,6 +20,7 @@ type Looper struct {
 	layer     ClipLayer
 	next      int // only NextSample touches it
 	keyWanted atomic.Bool
+	keyAsked  atomic.Uint64
 	keyFrames atomic.Uint64
 }
 
@@ -27,7 +28,13 @@ type Looper struct {
 func NewLooper(l ClipLayer) *Looper { return &Looper{layer: l} }
 
 // RequestKeyFrame makes the next sample a key frame.
-func (p *Looper) RequestKeyFrame() { p.keyWanted.Store(true) }
+func (p *Looper) RequestKeyFrame() {
+	p.keyAsked.Add(1)
+	p.keyWanted.Store(true)
+}
+
+// KeyFrameRequests returns how many key frames were asked for.
+func (p *Looper) KeyFrameRequests() uint64 { return p.keyAsked.Load() }
 
 // KeyFrames returns how many key frames were played.
 func (p *Looper) KeyFrames() uint64 { return p.keyFrames.Load() }

@@ -105,6 +105,13 @@ func (r *reception) snapshot() []recorded {
 	return packets
 }
 
+// newest returns the number of the packet that came last.
+func (r *reception) newest() uint16 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return uint16(r.packets[len(r.packets)-1].ext)
+}
+
 // keyFrameSince returns the size of the newest key frame that arrived after t.
 func (r *reception) keyFrameSince(t time.Time) (width, height int) {
 	r.mu.Lock()
