@@ -38,7 +38,7 @@ func (s *source) Read(b []byte) (int, interceptor.Attributes, error) {
 // bench is one subscriber's stream with three VP8 layers in front of it and a
 // recorder behind.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	pool    *fanout.Pool
 	worker  *fanout.Worker
 	line    *Line
@@ -56,7 +56,7 @@ const (
 	testPT, testRTXPT = 96, 97
 )
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	b := &bench{t: t, pool: fanout.New(1, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
 	b.worker = b.pool.Worker()
 	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler)}, b.worker)
@@ -374,29 +374,6 @@ func TestRoundTripTimeAndLossComeFromReceiverReports(t *testing.T) {
 	b.reports <- rr
 	require.Eventually(t, func() bool { return b.down.Stats().Lost == 64 }, time.Second, time.Millisecond)
 	require.Positive(t, b.down.Stats().RTT)
-}
-
-func FuzzFeedback(f *testing.F) {
-	nack, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: 1, LostPackets: 0xffff}}}})
-	rr, _ := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: testSSRC, LastSenderReport: 1, Delay: 1 << 31}}}})
-	f.Add(nack)
-	f.Add(rr)
-	f.Add([]byte{0x81, 0xce, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0})
-	pool := fanout.New(1, slog.New(slog.DiscardHandler))
-	f.Cleanup(pool.Close)
-	d := New(Config{
-		Codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
-		Kind:  webrtc.RTPCodecTypeVideo, Log: slog.New(slog.DiscardHandler),
-	}, NewLine(LineConfig{Log: slog.New(slog.DiscardHandler)}, pool.Worker()), Wish{})
-	f.Fuzz(func(_ *testing.T, raw []byte) {
-		pkts, err := rtcp.Unmarshal(raw)
-		if err != nil {
-			return
-		}
-		for _, p := range pkts {
-			d.feedback(p, time.Now())
-		}
-	})
 }
 
 func TestH264FormatsAreMatchedByPacketizationAndProfile(t *testing.T) {

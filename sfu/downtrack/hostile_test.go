@@ -16,9 +16,7 @@ import (
 func TestNoMoreIsSentAgainThanWasSent(t *testing.T) {
 	b := newBench(t)
 	const sent = 20
-	for i := range uint16(sent) {
-		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
-	}
+	b.stream(sent)
 	first := b.packets()
 	require.Len(t, first, sent)
 	all := []rtcp.NackPair{{PacketID: first[0].SequenceNumber, LostPackets: 0xffff}, {PacketID: first[17].SequenceNumber, LostPackets: 3}}
@@ -52,4 +50,62 @@ func TestTooMuchRTCPIsSpokenOfOnce(t *testing.T) {
 		l.Feedback(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6}, now)
 	}
 	require.Equal(t, 2, strings.Count(out.String(), "RTCP beyond the limit ignored"))
+}
+
+// FuzzFeedback gives a stream that flows, and its line, a subscriber's compound
+// RTCP packet.
+func FuzzFeedback(f *testing.F) {
+	b := newBench(f)
+	now := time.Now()
+	first := b.stream(20)
+	for _, p := range []rtcp.Packet{
+		&rtcp.TransportLayerNack{MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: first, LostPackets: 0xffff}}},
+		&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: testSSRC, LastSenderReport: 1, Delay: 1 << 31}}},
+		&rtcp.PictureLossIndication{MediaSSRC: testSSRC},
+		&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6, SSRCs: []uint32{testSSRC}},
+		&rtcp.ExtendedReport{Reports: []rtcp.ReportBlock{&rtcp.DLRRReportBlock{Reports: []rtcp.DLRRReport{{SSRC: testSSRC}}}}},
+	} {
+		raw, err := rtcp.Marshal([]rtcp.Packet{p})
+		require.NoError(f, err)
+		f.Add(raw)
+	}
+	f.Add([]byte{0x81, 0xce, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 7, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 0})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		pkts, err := rtcp.Unmarshal(raw)
+		if err != nil {
+			return
+		}
+		before := len(b.packets())
+		for _, p := range pkts {
+			now = now.Add(time.Second / feedbackPerSecond) // none is too much
+			b.down.feedback(p, now)
+			b.line.Feedback(p, now)
+		}
+		var bps int64
+		b.worker.Do(func() { bps = b.line.est.Target() })
+		b.settle()
+		if again := len(b.packets()) - before; again > maxNackedOnce*len(pkts) {
+			t.Fatalf("%d packets for %d", again, len(pkts))
+		}
+		if bps < minEstimate || bps > maxEstimate {
+			t.Fatalf("target %d", bps)
+		}
+		b.forget()
+	})
+}
+
+// stream has n packets flow and returns the number of the first.
+func (b *bench) stream(n uint16) uint16 {
+	for i := range n {
+		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
+	}
+	return b.packets()[0].SequenceNumber
+}
+
+// forget drops what was recorded.
+func (b *bench) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent, b.rtcp = nil, nil
 }

@@ -256,10 +256,15 @@ func (l *Layer) readReports() {
 		if err != nil {
 			return
 		}
-		for _, p := range pkts {
-			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == l.cfg.SSRC {
-				l.report.Store(&Report{NTP: sr.NTPTime, RTP: sr.RTPTime, Arrival: time.Now()})
-			}
+		l.reported(pkts)
+	}
+}
+
+// reported takes RTCP packets of the publisher's.
+func (l *Layer) reported(pkts []rtcp.Packet) {
+	for _, p := range pkts {
+		if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == l.cfg.SSRC {
+			l.report.Store(&Report{NTP: sr.NTPTime, RTP: sr.RTPTime, Arrival: time.Now()})
 		}
 	}
 }
