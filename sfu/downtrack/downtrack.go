@@ -105,8 +105,7 @@ type DownTrack struct {
 	red      redundancy
 	clock    timeline
 	history  history
-	// repairable is how many bytes may be sent again: as many as were sent, less
-	// those sent again already.
+	// repairable is how many bytes may be sent again.
 	repairable int
 	retryBuf   [maxPacket]byte
 	rtxBuf     [maxPacket]byte

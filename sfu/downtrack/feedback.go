@@ -17,6 +17,7 @@ const (
 	defaultRTT    = 100 * time.Millisecond
 	maxNackedOnce = 64      // packets resent for one NACK message
 	maxRepairable = 1 << 20 // bytes resent at once; what is sent makes up for them
+	mostRepairs   = 2       // bytes resent for each byte sent: on a lossy path all of it goes twice
 	padOnly       = 255
 )
 
@@ -97,8 +98,8 @@ func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
 
 // resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was
 // negotiated. A packet already resent within the round-trip time is left out: the
-// copy may still be on its way. In the long run no more is sent again than was
-// sent: who asks for more does not repair a stream.
+// copy may still be on its way. In the long run no more than twice of what was sent
+// is sent again: who asks for more does not repair a stream.
 func (d *DownTrack) resend(pairs []rtcp.NackPair, now time.Time) {
 	if !d.out.ready || d.video && d.line.behind {
 		return // it would only lengthen the queue; who still wants it asks again

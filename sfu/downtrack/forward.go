@@ -428,7 +428,7 @@ func (d *DownTrack) send(p *fanout.Packet) {
 	if n := d.write(&e, pt, d.ids.descriptor(&e, p.Desc), payload); n > 0 {
 		d.packets++
 		d.octets += uint32(len(payload))
-		d.repairable = min(d.repairable+n, maxRepairable)
+		d.repairable = min(d.repairable+mostRepairs*n, maxRepairable)
 		d.sent.Add(1)
 	}
 }
