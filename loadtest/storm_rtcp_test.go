@@ -84,7 +84,7 @@ func TestNACKStorm(t *testing.T) {
 	s.blow(n, 2500, func(i int) { s.send(nackOfAll(1<<20+uint32(i), 0)) })
 	s.logged(offender, "peer exceeds a limit")
 	s.spared()
-	s.bounded()
+	s.bounded(40)
 	s.limited()
 }
 
@@ -113,7 +113,7 @@ func TestKeyFrameRequestStorm(t *testing.T) {
 	require.Positive(t, asked, "they do reach the publisher")
 	require.LessOrEqual(t, asked, most, "one in 300 ms")
 	s.spared()
-	s.bounded()
+	s.bounded(40)
 	s.limited()
 }
 
@@ -190,7 +190,7 @@ func TestFeedbackLies(t *testing.T) {
 	s.limited()
 	// Mallory's own picture comes back when it tells the truth again.
 	s.got.flows(t, 50)
-	s.bounded()
+	s.bounded(24)
 }
 
 // TestReportsThatDoNotParse: lengths that lie, and kinds that nobody knows.
@@ -223,5 +223,5 @@ func TestReportsThatDoNotParse(t *testing.T) {
 	})
 	s.spared()
 	s.got.flows(t, 50)
-	s.bounded()
+	s.bounded(24)
 }

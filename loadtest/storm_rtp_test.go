@@ -99,7 +99,7 @@ func (s *rtpStorm) hostile(i int) {
 func TestRTPStorm(t *testing.T) {
 	s := newStorm(t)
 	p := publishRaw(t, s.room, offender)
-	mallory := &rtpStorm{p: p, rand: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // the same each time
+	mallory := &rtpStorm{p: p, rand: rand.New(rand.NewPCG(1, 2))}
 	for range 50 {
 		mallory.honest()
 	}
@@ -120,5 +120,5 @@ func TestRTPStorm(t *testing.T) {
 	s.blow(n, 2500, func(i int) { mallory.foreign(1<<20 + uint32(i)) })
 	s.logged(offender, "peer exceeds a limit")
 	s.spared()
-	s.bounded()
+	s.bounded(32)
 }

@@ -60,5 +60,5 @@ func TestDataStorm(t *testing.T) {
 	t.Logf("%d lossy packets: %.0f were dropped for their rate", n, dropped)
 	require.Positive(t, dropped)
 	require.Zero(t, mallory.count("Disconnected", "", ""), "who floods is only held back")
-	s.bounded()
+	s.bounded(64)
 }

@@ -74,7 +74,7 @@ func TestSubscriptionStorm(t *testing.T) {
 				s.logged(identity, "signal session dismissed")
 			}
 			s.sound.flows(t, 10)
-			s.bounded()
+			s.bounded(24)
 			if !c.ended { // it may have been cut off for reading too slowly
 				m.close()
 				<-over

@@ -18,9 +18,6 @@ import (
 // subscriber who behave. They are not parallel: the server's memory and the
 // log lines are to be the storm's own.
 
-// mostGrowth is how much a storm may add to the server's memory at its peak.
-const mostGrowth = 64 << 20 // bytes
-
 const offender = "mallory"
 
 // storm is the room of such a test.
@@ -113,8 +110,9 @@ func (s *storm) spared() {
 	}
 }
 
-// bounded ends the measurement.
-func (s *storm) bounded() {
+// bounded ends the measurement: the storm may have added so many MiB to the
+// server's memory at its peak.
+func (s *storm) bounded(most uint64) {
 	s.t.Helper()
 	if s.rss == nil {
 		return
@@ -123,7 +121,7 @@ func (s *storm) bounded() {
 	grown := peak - before
 	s.t.Logf("server's memory: %d MiB before, %d MiB more at the peak, %d MiB more after", before>>20, grown>>20, (int64(after)-int64(before))>>20)
 	if !raced() {
-		require.LessOrEqual(s.t, grown, uint64(mostGrowth))
+		require.LessOrEqual(s.t, grown>>20, most)
 	}
 }
 
