@@ -40,7 +40,7 @@ func (b *streamBench) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
 
 // newStreamBench makes one; from is the media type of the source, cfg says what the
 // subscriber is sent.
-func newStreamBench(t *testing.T, cfg Config, from string, formats ...webrtc.RTPCodecParameters) *streamBench {
+func newStreamBench(t testing.TB, cfg Config, from string, formats ...webrtc.RTPCodecParameters) *streamBench {
 	log := slog.New(slog.DiscardHandler)
 	b := &streamBench{
 		bench:   &bench{t: t, pool: fanout.New(1, log), reports: make(chan []byte)},
@@ -106,7 +106,7 @@ func format(mime string, rate uint32, pt webrtc.PayloadType) webrtc.RTPCodecPara
 
 // capture reads packets of codec/testdata/capture; see the README there. In place of
 // the padding that is left out there it has empty packets.
-func capture(t *testing.T, name string) (packets []*rtp.Packet) {
+func capture(t testing.TB, name string) (packets []*rtp.Packet) {
 	t.Helper()
 	file, err := os.Open(filepath.Join("..", "codec", "testdata", "capture", name+".txt"))
 	require.NoError(t, err)
