@@ -21,8 +21,8 @@ func subscription(i int, sids ...string) *livekit.SignalRequest {
 	}}}
 }
 
-// storms of a client's that changes its mind; they go on until the server has
-// had enough, or all changes are made.
+// TestSubscriptionStorm: clients that change their minds without pause, until the server has
+// had enough or all changes are made.
 func TestSubscriptionStorm(t *testing.T) {
 	s := newStorm(t)
 	mine := []string{s.video.pub.SID(), s.sound.pub.SID()}
