@@ -7,7 +7,8 @@ import (
 
 // Sound is sent as the subscriber takes it: RED (RFC 2198) passes through where
 // both ends have it, is taken apart for who has it not, and is made for who has it
-// when packets get lost, the more redundant the more are lost.
+// when packets get lost, the more redundant the more are lost. On a path that carries
+// little more than what is sent, and loses nothing, it is taken apart too.
 
 // Shares of lost packets, of 256, from which on RED carries one, two and three
 // packets again.
@@ -72,10 +73,10 @@ func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt u
 
 // wantRED is how many packets to carry again in each.
 func (d *DownTrack) wantRED(from string) (n int) {
-	if d.line.poor || d.line.behind {
-		return 0
-	}
 	lost := uint8(d.lost.Load())
+	if d.line.poor || d.line.behind || d.line.tight && lost < redFrom[0] {
+		return 0 // the picture needs it more
+	}
 	for n < len(redFrom) && lost >= redFrom[n] {
 		n++
 	}

@@ -7,14 +7,13 @@ import * as f from './figures.mjs';
 import { hall } from './hall.mjs';
 
 const second = 1000;
-const settle = 4 * second; // with the top layer shown, before the network changes
+const settle = 4 * second; // with nothing but the top layer shown, before anything is measured
 
 /** Joins, waits for the top layer, lets the lab's time run for so long, and gives what was seen. */
 async function watch(stage, length) {
   const joined = await stage.join();
   if (!joined.ok) throw new Error(`the subscriber could not join: ${JSON.stringify(joined.error)}`);
-  await stage.shown(1280);
-  await measureFor(settle);
+  await stage.steady(1280, settle);
   const start = await stage.lab.start();
   await measureFor(start + length + 200 - Date.now());
   const route = await stage.route();

@@ -175,6 +175,17 @@ export class Stage {
     }, { within });
   }
 
+  /** Waits until the subscriber is shown frames of this width only, for so long. */
+  steady(width, ms, within = 60_000) {
+    return until(`only frames of width ${width} are shown for ${ms} ms`, async () => {
+      const { shown } = await this.seen();
+      const other = shown.findLast(([, shownWidth]) => shownWidth !== width)?.[0] ?? shown[0]?.[0] ?? Infinity;
+      const last = shown.at(-1)?.[0] ?? -Infinity;
+      if (last - other >= ms) return true;
+      throw new Error(`${shown.length} frames, the last of another width ${last - other} ms before the last`);
+    }, { within });
+  }
+
   seen() {
     return this.subscriber.tab.evaluate(() => window.bench.seen());
   }
