@@ -13,8 +13,7 @@ const usage = `usage: npm run bench -- [options] SCENARIO...
   --seed N        of the network's randomness; each run adds one (default 1)
   --fps N         of the camera (default 15)
   --set KEY=VALUE configure the server, as in configs/reference.yaml; {host} in VALUE
-                  stands for its address; for join-turn {cert} and {key} for a
-                  certificate of it
+                  stands for its address
   --log           print the server's log after each run
   --url URL --key KEY --secret SECRET
                   measure another LiveKit-compatible server; {host} in URL stands for this

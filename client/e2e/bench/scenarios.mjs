@@ -239,11 +239,11 @@ export const scenarios = {
   bursts,
   'join-udp': join('nothing in the way', { expect: { protocol: 'udp' }, spec: {} }),
   'join-tcp': join('UDP blocked: ICE-TCP', { expect: { protocol: 'tcp' }, spec: { phases: [{ both: { block: ['udp'] } }] } }),
-  // The server's part is configured with --set turn.…; {host}, {cert} and {key} are filled in.
-  // Its domain must be an address: there is no DNS in the lab.
+  // {host}, {cert} and {key} are filled in. The domain is an address: there is no DNS in the lab.
   'join-turn': join('UDP and the TCP media port blocked: TURN over TLS', {
     expect: { relay: 'tls' },
     certificate: true,
+    set: { 'turn.domain': '{host}', 'turn.tls_port': '5349', 'turn.tls_cert': '{cert}', 'turn.tls_key': '{key}' },
     spec: { phases: [{ both: { block: ['udp', 'tcp:{tcp}'] } }] },
   }),
   'join-ipv6': join('only IPv6', { expect: { protocol: 'udp' }, spec: { families: ['ipv6'] } }),

@@ -112,7 +112,7 @@ export class Stage {
     }
     const filled = (text) => Object.entries(places).reduce((t, [name, place]) => t.replaceAll(`{${name}}`, place), text);
     this.server = await startOpenServer(Object.fromEntries(
-      Object.entries(options.set).map(([key, value]) => [variable(key), filled(value)])), this.ports);
+      Object.entries({ ...scenario.set, ...options.set }).map(([key, value]) => [variable(key), filled(value)])), this.ports);
     this.#closers.push(async () => {
       if (options.log) process.stderr.write(`${this.server.log}\n`);
       await this.server.stop();
