@@ -176,7 +176,7 @@ const handover = (permitted) => ({
     const watching = watch(stage, 24 * second);
     const before = until('the publisher sees the viewer', async () => {
       const list = await sids();
-      return list.length === 2 && list;
+      return list.length === 2 && list[0] && list[0] === list[1] && list; // before it has joined it has none
     });
     const [seen, first] = await Promise.all([watching, before]);
     const gone = await stage.lab.began('wifi', 'gone');
