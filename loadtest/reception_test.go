@@ -132,6 +132,14 @@ func (r *reception) flows(t testing.TB, n uint64) {
 		func() string { return fmt.Sprintf("%d packets of %s; have %+v", want, r.pub.SID(), r.account.Stats()) })
 }
 
+// whole waits until nothing is missing: what was lost on the way is asked for again
+// and comes.
+func (r *reception) whole(t testing.TB) {
+	t.Helper()
+	until(t, 10*time.Second, func() bool { return r.account.Stats().Lost == 0 },
+		func() string { return fmt.Sprintf("all of %s; have %+v", r.pub.SID(), r.account.Stats()) })
+}
+
 // check returns what a decoder would complain about: holes in the sequence
 // numbers, a timestamp that goes back or changes within a frame, a picture id
 // that does not count frames.

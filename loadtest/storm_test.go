@@ -98,8 +98,7 @@ func (s *storm) spared() {
 		require.Equal(t, fmt.Sprint(i), text)
 	}
 	for name, r := range map[string]*reception{"sound": s.sound, "video": s.video} {
-		until(t, 10*time.Second, func() bool { return r.account.Stats().Lost == 0 },
-			func() string { return fmt.Sprintf("all of the %s; have %+v", name, r.account.Stats()) })
+		r.whole(t)
 		require.Empty(t, r.check(), name)
 		st := r.account.Stats()
 		t.Logf("%s: %d packets, %d late, longest pause %v", name, st.Packets, st.Late, st.MaxGap.Round(time.Millisecond))
