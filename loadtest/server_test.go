@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -185,22 +186,23 @@ func raceReports(dir string) string {
 	return out.String()
 }
 
-// freePort returns a port that nobody was using a moment ago.
+// freePort returns a port that nobody was using a moment ago, below those that the
+// system gives to clients.
 func freePort(network string) int {
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "0.0.0.0:0")
-		if err != nil {
-			panic(err)
+	for {
+		port := 10_000 + rand.IntN(20_000)
+		var c io.Closer
+		var err error
+		if network == "udp" {
+			c, err = net.ListenPacket("udp", fmt.Sprintf("0.0.0.0:%d", port))
+		} else {
+			c, err = net.Listen("tcp", fmt.Sprintf("0.0.0.0:%d", port))
 		}
-		defer c.Close()
-		return c.LocalAddr().(*net.UDPAddr).Port
+		if err == nil {
+			_ = c.Close()
+			return port
+		}
 	}
-	l, err := net.Listen("tcp", "0.0.0.0:0")
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // serverProcess is a server that the tests started.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -28,13 +30,16 @@ import (
 
 const waitFor = 10 * time.Second
 
-// freePort finds a port that is free for TCP and UDP.
+// freePort is a port free for UDP and TCP, below those that the system gives to clients:
+// none of them takes it before the node does.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		port := l.Addr().(*net.TCPAddr).Port
+	for range 100 {
+		port := 10_000 + mathrand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
 		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		_ = l.Close()
 		if err == nil {

@@ -8,8 +8,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"log/slog"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -52,12 +54,32 @@ func echo(t *testing.T, ip net.IP) *net.UDPConn {
 	return sock
 }
 
+// freePort is a port free for UDP and TCP, below those that the system gives to clients:
+// none of them takes it before the server does.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	for range 100 {
+		port := 10_000 + mathrand.IntN(20_000)
+		if free(port) {
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func free(port int) bool {
+	addr := fmt.Sprintf(":%d", port)
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
 }
 
 // certificate is one for these names, signed by itself.
