@@ -339,7 +339,7 @@ func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle
 	if !cfg.Demo {
 		return nil
 	}
-	urls, err := serverURLs(cfg.Listen, secure)
+	urls, err := democa.URLs(cfg.Listen, secure)
 	if err != nil {
 		return err
 	}
@@ -361,36 +361,6 @@ func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle
 	b.WriteString("\n  Stop        Ctrl-C\n\n")
 	_, err = io.WriteString(out, b.String())
 	return err
-}
-
-// serverURLs lists the addresses under which a server at listen is reached,
-// from other machines unless it listens on loopback.
-func serverURLs(listen string, secure bool) ([]string, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return nil, err
-	}
-	scheme := "http://"
-	if secure {
-		scheme = "https://"
-	}
-	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
-		return []string{scheme + net.JoinHostPort(host, port)}, nil
-	}
-	hosts, err := democa.Hosts(listen)
-	if err != nil {
-		return nil, err
-	}
-	var urls []string
-	for _, h := range hosts {
-		if ip := net.ParseIP(h); ip != nil && !ip.IsLoopback() {
-			urls = append(urls, scheme+net.JoinHostPort(h, port))
-		}
-	}
-	if len(urls) == 0 { // a machine without a network
-		urls = []string{scheme + net.JoinHostPort("localhost", port)}
-	}
-	return urls, nil
 }
 
 func checkConfigCommand() *cobra.Command {

@@ -92,24 +92,12 @@ type point struct {
 }
 
 func (h *hall) join(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, h.o.JoinParallel))
-	var joined atomic.Int64
-	for i := range h.points {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			p, err := h.joinOne(ctx, fmt.Sprintf("point-%d", i))
-			h.points[i] = p
-			if err != nil {
-				return fmt.Errorf("point %d of %d: %w", i+1, h.o.Points, err)
-			}
-			h.o.progress("%d of %d points publish", joined.Add(1), h.o.Points)
-			return nil
-		})
-	}
-	return g.Wait()
+	return h.o.joinAll(ctx, len(h.points), "points publish", func(ctx context.Context, i int) (err error) {
+		if h.points[i], err = h.joinOne(ctx, fmt.Sprintf("point-%d", i)); err != nil {
+			return fmt.Errorf("point %d of %d: %w", i+1, h.o.Points, err)
+		}
+		return nil
+	})
 }
 
 // joinOne joins without receiving anything and publishes picture and sound. The

@@ -3,9 +3,11 @@ package loadtest
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/livekit/protocol/auth"
 	lksdk "github.com/livekit/server-sdk-go/v2"
+	"golang.org/x/sync/errgroup"
 )
 
 // Options are what every scenario is told.
@@ -43,6 +45,27 @@ func (o *Options) progress(format string, args ...any) {
 	if o.Progress != nil {
 		o.Progress(fmt.Sprintf(format, args...))
 	}
+}
+
+// joinAll calls join for 0 to n-1, JoinParallel of them at the same time, and tells the
+// operator how many of the n have done what. The first error ends it.
+func (o *Options) joinAll(ctx context.Context, n int, what string, join func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, o.JoinParallel))
+	var done atomic.Int64
+	for i := range n {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := join(ctx, i); err != nil {
+				return err
+			}
+			o.progress("%d of %d %s", done.Add(1), n, what)
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // join enters the room as identity. It waits no longer than ctx and 20 s.

@@ -7,13 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	lksdk "github.com/livekit/server-sdk-go/v2"
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
-	"golang.org/x/sync/errgroup"
 )
 
 // PlenaryOptions describe a plenary: one speaker in 720p simulcast, everybody
@@ -113,29 +111,19 @@ func (p *plenary) join(ctx context.Context, identity string, cb *lksdk.RoomCallb
 }
 
 func (p *plenary) joinViewers(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, p.o.JoinParallel))
-	var joined atomic.Int64
-	for i := range p.o.Subscribers {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			v := newViewer()
-			room, err := p.join(ctx, fmt.Sprintf("viewer-%d", i), v.callback(),
-				lksdk.WithInterceptors([]interceptor.Factory{&v.tap}), lksdk.WithIncludeDefaultInterceptors(true))
-			if err != nil {
-				return fmt.Errorf("viewer %d of %d: %w", i+1, p.o.Subscribers, err)
-			}
-			v.joined(room)
-			p.mu.Lock()
-			p.viewers = append(p.viewers, v)
-			p.mu.Unlock()
-			p.o.progress("%d of %d joined", joined.Add(1), p.o.Subscribers)
-			return nil
-		})
-	}
-	return g.Wait()
+	return p.o.joinAll(ctx, p.o.Subscribers, "joined", func(ctx context.Context, i int) error {
+		v := newViewer()
+		room, err := p.join(ctx, fmt.Sprintf("viewer-%d", i), v.callback(),
+			lksdk.WithInterceptors([]interceptor.Factory{&v.tap}), lksdk.WithIncludeDefaultInterceptors(true))
+		if err != nil {
+			return fmt.Errorf("viewer %d of %d: %w", i+1, p.o.Subscribers, err)
+		}
+		v.joined(room)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.viewers = append(p.viewers, v)
+		return nil
+	})
 }
 
 // watch lets everybody watch for the duration, sampling the server once a second.

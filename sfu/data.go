@@ -68,7 +68,7 @@ func (p *participant) maySend(reliable bool, bytes int) bool {
 	} else if reliable && p.inPackets.Wait(p.ctx) != nil {
 		return false
 	}
-	if last := p.flooded.Load(); now.UnixNano()-last >= int64(floodEvery) && p.flooded.CompareAndSwap(last, now.UnixNano()) {
+	if p.flooded.AllowN(now, 1) {
 		p.log.Warn("data beyond the limit held back or dropped", "bytesPerSecond", dataBytesPerSecond, "packetsPerSecond", dataPacketsPerSecond)
 	}
 	if reliable {

@@ -1,24 +1,26 @@
 package sfu
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"diemcau/sfu/fanout"
 )
 
 type metrics struct {
-	rooms, participants, tracks, subscriptions prometheus.Gauge
-	refused                                    *prometheus.CounterVec
-	data                                       *prometheus.CounterVec
+	rooms, tracks, subscriptions prometheus.Gauge
+	refused                      *prometheus.CounterVec
+	data                         *prometheus.CounterVec
 }
 
-func newMetrics(reg *prometheus.Registry, fan *fanout.Pool) *metrics {
+// newMetrics registers them. crowd counts the participants in all rooms.
+func newMetrics(reg *prometheus.Registry, fan *fanout.Pool, crowd *atomic.Int64) *metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "diemcau", Subsystem: "sfu", Name: name, Help: help})
 	}
 	m := &metrics{
 		rooms:         gauge("rooms", "Rooms open on this node."),
-		participants:  gauge("participants", "Participants in all rooms."),
 		tracks:        gauge("published_tracks", "Tracks published in all rooms."),
 		subscriptions: gauge("subscriptions", "Tracks being sent to subscribers."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -33,7 +35,10 @@ func newMetrics(reg *prometheus.Registry, fan *fanout.Pool) *metrics {
 	if reg == nil {
 		return m
 	}
-	reg.MustRegister(m.rooms, m.participants, m.tracks, m.subscriptions, m.refused, m.data,
+	reg.MustRegister(m.rooms, m.tracks, m.subscriptions, m.refused, m.data,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: "participants", Help: "Participants in all rooms.",
+		}, func() float64 { return float64(crowd.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_dropped_total",
 			Help: "Packets dropped because a fan-out worker was too far behind.",

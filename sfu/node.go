@@ -81,7 +81,7 @@ func NewNode(cfg Config) (*Node, error) {
 		fan:   fanout.New(runtime.GOMAXPROCS(0), cfg.Log),
 		rooms: make(map[string]*Room), done: make(chan struct{}),
 	}
-	n.met = newMetrics(cfg.Metrics, n.fan)
+	n.met = newMetrics(cfg.Metrics, n.fan, &n.crowd)
 	n.wg.Add(1)
 	go n.followTide()
 	return n, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -79,8 +78,8 @@ type participant struct {
 	awaitSync bool          // resumed, and has not yet said what it missed
 	replayed  uint64        // newest data packet kept when it joined
 	inData    *rate.Limiter // bytes of data received
-	flooded   atomic.Int64  // unix nanoseconds of when too much of it was last spoken of
 	inPackets *rate.Limiter
+	flooded   *rate.Limiter   // words about too much of it
 	ctx       context.Context // ends with the participant
 	cancel    context.CancelFunc
 	spokeAt   time.Time // when it last began to speak
@@ -102,6 +101,7 @@ func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *au
 		published: make(map[string]*publication), subs: make(map[string]*subscription),
 		declined: make(map[string]bool), spared: make(map[string]bool), disabled: make(map[string]bool),
 		inData: rate.NewLimiter(dataBytesPerSecond, dataBurst), inPackets: rate.NewLimiter(dataPacketsPerSecond, dataPacketsPerSecond),
+		flooded:  rate.NewLimiter(rate.Every(floodEvery), 1),
 		replayed: r.replay.newest,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())

@@ -186,7 +186,6 @@ func (r *Room) open(start *livekit.StartSession, grants *auth.ClaimGrants) *Sess
 	}
 	r.participants[p.identity] = p
 	r.bySID[p.sid] = p
-	r.node.met.participants.Inc()
 	r.node.crowd.Add(1)
 	p.log.Info("participant joined", "sdk", start.GetClient().GetSdk(), "browser", start.GetClient().GetBrowser(),
 		"onePeerConnection", p.single)
@@ -235,7 +234,6 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 	delete(r.participants, p.identity)
 	delete(r.bySID, p.sid)
 	delete(r.speakers, p.sid)
-	r.node.met.participants.Dec()
 	r.node.crowd.Add(-1)
 	p.close()
 	wasActive := p.state == livekit.ParticipantInfo_ACTIVE

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -67,7 +66,7 @@ type Line struct {
 	cfg     LineConfig
 	worker  *fanout.Worker
 	limiter *rate.Limiter
-	flooded atomic.Int64 // unix nanoseconds of when too much RTCP was last spoken of
+	flooded *rate.Limiter // of words about too much RTCP
 	est     *bwe.Estimator
 
 	tracks      []*DownTrack
@@ -103,6 +102,7 @@ func NewLine(cfg LineConfig, worker *fanout.Worker) *Line {
 	now := time.Now()
 	l := &Line{
 		cfg: cfg, worker: worker, limiter: rate.NewLimiter(feedbackPerSecond, feedbackPerSecond),
+		flooded:  rate.NewLimiter(rate.Every(floodEvery), 1),
 		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate}, now),
 		lastLook: now,
 	}
@@ -141,10 +141,7 @@ func (l *Line) Feedback(p rtcp.Packet, now time.Time) {
 func (l *Line) act(now time.Time, fn func()) {
 	if l.limiter.AllowN(now, 1) {
 		l.worker.Do(fn)
-		return
-	}
-	last := l.flooded.Load()
-	if now.UnixNano()-last >= int64(floodEvery) && l.flooded.CompareAndSwap(last, now.UnixNano()) {
+	} else if l.flooded.AllowN(now, 1) {
 		l.cfg.Log.Warn("RTCP beyond the limit ignored", "perSecond", feedbackPerSecond)
 	}
 }

@@ -258,6 +258,25 @@ func copyFrom(from, to string) func(*testing.T, string) {
 	}
 }
 
+func TestURLsOfAServer(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:7880": "https://127.0.0.1:7880", "[::1]:80": "https://[::1]:80", "hop.tinh.gov.vn:443": "https://hop.tinh.gov.vn:443",
+	} {
+		urls, err := URLs(listen, true)
+		require.NoError(t, err)
+		require.Equal(t, []string{want}, urls)
+	}
+	everywhere, err := URLs(":7880", false)
+	require.NoError(t, err)
+	require.NotEmpty(t, everywhere)
+	for _, u := range everywhere {
+		require.Regexp(t, `^http://.+:7880$`, u)
+		require.NotContains(t, u, "127.0.0.1")
+	}
+	_, err = URLs("no port", false)
+	require.Error(t, err)
+}
+
 // snapshot reads every file of dir.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()

@@ -2,6 +2,7 @@ package democa
 
 import (
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -31,3 +32,33 @@ Other devices: install this server's certificate authority once (browsers give n
   iOS:      open ca.crt in Safari; Settings > Profile Downloaded > Install; then Settings > General > About > Certificate Trust Settings, switch on "diemcau demo CA".
   Remove it from the device when it is no longer needed.
 `
+
+// URLs lists the addresses under which a server at listen is reached,
+// from other machines unless it listens on loopback.
+func URLs(listen string, secure bool) ([]string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, err
+	}
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return []string{scheme + net.JoinHostPort(host, port)}, nil
+	}
+	hosts, err := Hosts(listen)
+	if err != nil {
+		return nil, err
+	}
+	var urls []string
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil && !ip.IsLoopback() {
+			urls = append(urls, scheme+net.JoinHostPort(h, port))
+		}
+	}
+	if len(urls) == 0 { // a machine without a network
+		urls = []string{scheme + net.JoinHostPort("localhost", port)}
+	}
+	return urls, nil
+}

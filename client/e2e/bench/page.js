@@ -78,8 +78,6 @@
     /** All samples, and all frames as [at, width, presented frames so far, number of the element]. */
     seen: () => ({ samples, shown }),
 
-    lastShown: () => shown.at(-1),
-
     /** How the media of identity comes here, as ICE selected it. */
     async route(identity) {
       const stats = await receiver(identity, 'camera')?.getStats();

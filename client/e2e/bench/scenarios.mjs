@@ -198,8 +198,7 @@ const dynacast = {
   spec: {},
   async measure(stage) {
     await stage.join();
-    await stage.shown(1280);
-    await measureFor(settle);
+    await stage.steady(1280, settle);
     const before = await stage.sent(stage.publisher, second);
     await stage.subscriber.call('askQuality', 'speaker', 'camera', 'LOW');
     const asked = Date.now();

@@ -167,14 +167,6 @@ export class Stage {
     return { asked, ...result };
   }
 
-  /** Waits until the subscriber is shown frames; of the given width, if any. */
-  shown(width, within = 30_000) {
-    return until(`frames are shown${width ? ` of width ${width}` : ''}`, async () => {
-      const last = await this.subscriber.tab.evaluate(() => window.bench.lastShown());
-      return last && (!width || last[1] === width);
-    }, { within });
-  }
-
   /** Waits until the subscriber is shown frames of this width only, for so long. */
   steady(width, ms, within = 60_000) {
     return until(`only frames of width ${width} are shown for ${ms} ms`, async () => {
