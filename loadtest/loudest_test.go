@@ -22,7 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// DIEMCAU_LOUDEST_POINTS=100 is the long form of TestLoudest.
+// LOUDEST_POINTS=100 is the long form of TestLoudest.
 const (
 	loudestPoints = 30
 	loudestN      = 6 // the server's default
@@ -144,7 +144,7 @@ func (s *talker) CurrentAudioLevel() uint8 {
 // TestLoudest: in a room where everybody's microphone is open, a listener is sent
 // at most six streams, and every utterance from its first packet on, in time.
 func TestLoudest(t *testing.T) {
-	points, err := strconv.Atoi(cmp.Or(os.Getenv("DIEMCAU_LOUDEST_POINTS"), fmt.Sprint(loudestPoints)))
+	points, err := strconv.Atoi(cmp.Or(os.Getenv("LOUDEST_POINTS"), fmt.Sprint(loudestPoints)))
 	require.NoError(t, err)
 	room := roomName(t)
 	ears := make(map[string]*ear)

@@ -410,19 +410,42 @@ func TestTimelineJoinsByReportsWhereItCan(t *testing.T) {
 		return &uptrack.Report{NTP: ntp(d), RTP: ts, Arrival: start.Add(d)}
 	}
 	tl := timeline{rate: 90000}
-	tl.join(1000, report(0, 1000), start)
+	tl.join(1000, report(0, 1000), start, 0)
 	require.Equal(t, uint32(1000), tl.apply(1000, start))
 	// A frame captured 100 ms after the first, of a layer with another time
 	// line, arrives 150 ms after it: the reports tell the true time.
-	tl.join(500_009_000, report(0, 500_000_000), start.Add(150*time.Millisecond))
+	tl.join(500_009_000, report(0, 500_000_000), start.Add(150*time.Millisecond), 0)
 	require.Equal(t, uint32(1000+9000), tl.apply(500_009_000, start.Add(150*time.Millisecond)))
 	// Without a report the arrival has to do: 100 ms later.
-	tl.join(42, nil, start.Add(250*time.Millisecond))
+	tl.join(42, nil, start.Add(250*time.Millisecond), 0)
 	require.Equal(t, uint32(10000+9000), tl.apply(42, start.Add(250*time.Millisecond)))
 	// A report that lies by minutes is not believed, and time never goes back.
 	tl.rebase(report(0, 1000))
-	tl.join(7, report(time.Hour, 7), start.Add(300*time.Millisecond))
+	tl.join(7, report(time.Hour, 7), start.Add(300*time.Millisecond), 0)
 	got := tl.apply(7, start.Add(300*time.Millisecond))
 	require.Greater(t, got, uint32(19000))
 	require.Less(t, got, uint32(19000+45000))
+}
+
+func TestWhatWasSaidAWhileAgoIsPlayedAtOnce(t *testing.T) {
+	const tick = 48 // of a millisecond
+	start := time.Now()
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	tl := timeline{rate: 48000}
+	tl.join(1000, nil, at(0), 0)
+	require.Equal(t, uint32(1000), tl.apply(1000, at(0)))
+	// A speech is noticed 200 ms after it began, and sent from its beginning.
+	tl.join(70_000, nil, at(400), 200*time.Millisecond)
+	require.Equal(t, uint32(1000+600*tick), tl.apply(70_000, at(400)), "as if it began now")
+	require.Equal(t, uint32(1000+800*tick), tl.apply(70_000+200*tick, at(600)))
+	// The next speaker is not ahead by as much again.
+	tl.join(5, nil, at(2000), 100*time.Millisecond)
+	require.Equal(t, uint32(1000+2100*tick), tl.apply(5, at(2000)))
+	tl.join(9, nil, at(5000), 0)
+	require.Equal(t, uint32(1000+5000*tick), tl.apply(9, at(5000)), "on time again")
+	// One who speaks at once after a speech that is ahead follows it.
+	tl.join(80_000, nil, at(6000), 200*time.Millisecond)
+	require.Equal(t, uint32(1000+6200*tick), tl.apply(80_000, at(6000)))
+	tl.join(30, nil, at(6050), 0)
+	require.Equal(t, uint32(1000+6210*tick), tl.apply(30, at(6050)))
 }

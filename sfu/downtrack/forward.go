@@ -380,7 +380,11 @@ func (d *DownTrack) release() {
 
 // switchTo makes layer i current with p, the first packet of a key frame.
 func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
-	d.clock.join(p.Header.Timestamp, d.layers[i].Report(), p.Arrival)
+	var ago time.Duration
+	if !d.video {
+		ago = p.Now.Sub(p.Arrival)
+	}
+	d.clock.join(p.Header.Timestamp, d.layers[i].Report(), p.Arrival, ago)
 	d.held = held{}
 	d.seq.Switch(p.Header.SequenceNumber)
 	d.ids.begin(p)

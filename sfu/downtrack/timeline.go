@@ -19,30 +19,37 @@ type timeline struct {
 	lastAt  time.Time
 	base    *uptrack.Report // of the layer that offset belongs to
 	baseOff uint32
+	ahead   uint32 // how far the source's time stamps are ahead of when its packets came
 }
 
-// join sets the offset for a new source whose first packet has time stamp ts.
-func (t *timeline) join(ts uint32, sr *uptrack.Report, now time.Time) {
+// join sets the offset for a new source whose first packet has time stamp ts and came at
+// the given time, so long ago. That puts the source ahead of its time: a receiver that
+// got what was said a while ago with time stamps of then would take its path for a slow
+// one, and play everything later from then on (NetEq's delay grew to 300 ms in a
+// conference of many short speeches). Ahead, it plays the beginning at once, and catches
+// up.
+func (t *timeline) join(ts uint32, sr *uptrack.Report, now time.Time, ago time.Duration) {
 	defer func() { t.base, t.baseOff = sr, t.offset }()
 	if !t.used {
 		return
 	}
 	elapsed := now.Sub(t.lastAt)
-	byArrival := t.last + t.ticks(elapsed)
-	want := byArrival
+	byArrival := t.last - t.ahead + t.ticks(elapsed)
+	due := byArrival
 	if sr != nil && t.base != nil {
 		// The time stamp, at the publisher's clock, in the old layer's line.
 		delta := int64(sr.NTP-t.base.NTP) * int64(t.rate) >> 32
-		byReport := ts - sr.RTP + uint32(delta) + t.base.RTP + t.baseOff
+		byReport := ts - sr.RTP + uint32(delta) + t.base.RTP + t.baseOff - t.ahead
 		if diff := int32(byReport - byArrival); abs32(diff) < int32(t.rate/2) {
-			want = byReport
+			due = byReport
 		}
 	}
+	want := due + t.ticks(ago)
 	// Never at or before what was sent: that would be the same frame again.
 	if least := t.last + t.rate/100; int32(want-least) < 0 {
 		want = least
 	}
-	t.offset = want - ts
+	t.offset, t.ahead = want-ts, want-due
 }
 
 // rebase keeps the newest report of the current layer for the next join.
