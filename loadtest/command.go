@@ -25,7 +25,7 @@ func Command() *cobra.Command {
 		Short: "Load a running server with real participants and measure it",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(plenaryCommand(), hallCommand())
+	cmd.AddCommand(plenaryCommand(), hallCommand(), captureCommand())
 	cmd.AddCommand(impairCommands()...)
 	return cmd
 }
