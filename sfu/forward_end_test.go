@@ -99,6 +99,26 @@ func TestANodeClosesWithItsForwards(t *testing.T) {
 	require.NoError(t, n.ForwardParticipant(t.Context(), "a", "alice", "c"))
 }
 
+// TestAForwardThatIsOverIsNotAdmitted: who holds one finds out that there may be a
+// newer one.
+func TestAForwardThatIsOverIsNotAdmitted(t *testing.T) {
+	n := newTestNode(t)
+	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
+	forwardToB(t, n, "alice")
+	var old *forward
+	alice.inRoom(func(_ *Room, p *participant) { old = p.forwards[0] })
+	require.NoError(t, n.RemoveParticipant(t.Context(), "b", "alice"))
+	admit := func() error {
+		_, err := ask(t.Context(), bob.s.room, func() (struct{}, error) { return struct{}{}, old.admit() })
+		return err
+	}
+	require.ErrorIs(t, admit(), errOver)
+	forwardToB(t, n, "alice")
+	require.ErrorIs(t, admit(), errOver)
+	require.NoError(t, n.RemoveParticipant(t.Context(), "a", "alice"))
+	bob.participantSeen("alice", state(livekit.ParticipantInfo_DISCONNECTED))
+}
+
 func TestWhatCannotBeForwarded(t *testing.T) {
 	n := newTestNode(t)
 	alice := connect(t, n, "a", "alice", false)
@@ -136,6 +156,27 @@ func TestWhatCannotBeForwarded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, n.ForwardParticipant(ctx, "a", "bob", "b"), context.Canceled)
+}
+
+func TestTheGuestsOfARoomAreBounded(t *testing.T) {
+	n := newTestNode(t)
+	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
+	forwards := make([]*forward, maxGuests+1)
+	alice.inRoom(func(r *Room, p *participant) {
+		for i := range forwards {
+			forwards[i] = &forward{from: r, to: bob.s.room, identity: fmt.Sprint("guest ", i), source: p}
+			forwards[i].likeness.Store(p.portray())
+		}
+	})
+	refused := make(map[int]error)
+	bob.inRoom(func(*Room, *participant) {
+		for i, f := range forwards {
+			if err := f.admit(); err != nil {
+				refused[i] = err
+			}
+		}
+	})
+	require.Equal(t, map[int]error{maxGuests: errRoomFull}, refused)
 }
 
 func TestNoRoomIsMadeWhereRoomsMustBeCreated(t *testing.T) {
@@ -197,13 +238,7 @@ func TestARoomThatIsBusyCatchesUp(t *testing.T) {
 	forwardToB(t, n, "alice")
 	sid := alice.microphone()
 	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
-	release := make(chan struct{})
-	r, err := n.find("b")
-	require.NoError(t, err)
-	require.True(t, r.post(func() { <-release }))
-	for r.tryPost(func() {}) == nil {
-		continue // until its queue is full
-	}
+	release := jam(t, n, "b")
 	alice.muteOwn(sid, true)
 	for i := range 200 {
 		alice.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateMetadata{
@@ -212,17 +247,72 @@ func TestARoomThatIsBusyCatchesUp(t *testing.T) {
 	// Her own room goes on, and tells her.
 	alice.participantSeen("alice", func(p *livekit.ParticipantInfo) bool { return p.Name == "alice 199" })
 	require.NoError(t, n.ForwardParticipant(t.Context(), "a", "alice", "c"))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	connect(t, n, "a", "dan", false)
-	require.ErrorIs(t, n.ForwardParticipant(ctx, "a", "dan", "b"), context.DeadlineExceeded)
-	close(release)
+	release()
 	bob.participantSeen("alice", func(p *livekit.ParticipantInfo) bool {
 		return p.Name == "alice 199" && len(p.Tracks) == 1 && p.Tracks[0].Muted
 	})
 	bob.silent(sid)
-	_, err = n.GetParticipant(t.Context(), "b", "dan")
-	requireCode(t, psrpc.NotFound, err) // who has given up does not come after all
+}
+
+// jam stops a room's loop and fills its queue.
+func jam(t *testing.T, n *Node, room string) (release func()) {
+	t.Helper()
+	r, err := n.find(room)
+	require.NoError(t, err)
+	stuck := make(chan struct{})
+	require.True(t, r.post(func() { <-stuck }))
+	for r.tryPost(func() {}) == nil {
+		continue
+	}
+	return func() { close(stuck) }
+}
+
+// TestWhoHasGivenUpDoesNotComeAfterAll: a caller who does not wait for a busy room
+// leaves nothing behind.
+func TestWhoHasGivenUpDoesNotComeAfterAll(t *testing.T) {
+	n := newTestNode(t)
+	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
+	stuck := make(chan struct{})
+	require.True(t, bob.s.room.post(func() { <-stuck }))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.ForwardParticipant(ctx, "a", "alice", "b") }()
+	require.Eventually(t, func() bool {
+		proposed := 0
+		alice.inRoom(func(_ *Room, p *participant) { proposed = len(p.forwards) })
+		return proposed == 1 && len(bob.s.room.inbox) > 0
+	}, waitFor, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	close(stuck)
+	bob.inRoom(func(*Room, *participant) {}) // what waited is done
+	_, err := n.GetParticipant(t.Context(), "b", "alice")
+	requireCode(t, psrpc.NotFound, err)
+	ended(t, alice)
+	forwardToB(t, n, "alice")
+}
+
+// TestWhatIsWantedReachesARoomThatIsBusy, and an end of the guest's.
+func TestWhatIsWantedReachesARoomThatIsBusy(t *testing.T) {
+	n := newTestNode(t)
+	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
+	sid := alice.microphone()
+	forwardToB(t, n, "alice")
+	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
+	release := jam(t, n, "a")
+	bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{
+		Subscription: &livekit.UpdateSubscription{TrackSids: []string{sid}, Subscribe: false}}})
+	bob.silent(sid)
+	release()
+	heeded := func() (w wanted) {
+		alice.inRoom(func(_ *Room, p *participant) { w = p.forwards[0].heeded.track(sid) })
+		return w
+	}
+	require.Eventually(t, func() bool { return !heeded().received && heeded().layers[0] == downtrack.None }, waitFor, 10*time.Millisecond)
+	release = jam(t, n, "a")
+	require.NoError(t, n.RemoveParticipant(t.Context(), "b", "alice"))
+	release()
+	ended(t, alice)
 }
 
 // TestAnEndReachesARoomThatIsBusy once it has time.
@@ -232,15 +322,9 @@ func TestAnEndReachesARoomThatIsBusy(t *testing.T) {
 	forwardToB(t, n, "alice")
 	sid := alice.microphone()
 	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
-	release := make(chan struct{})
-	r, err := n.find("b")
-	require.NoError(t, err)
-	require.True(t, r.post(func() { <-release }))
-	for r.tryPost(func() {}) == nil {
-		continue
-	}
+	release := jam(t, n, "b")
 	require.NoError(t, n.RemoveParticipant(t.Context(), "a", "alice"))
-	close(release)
+	release()
 	gone := bob.participantSeen("alice", state(livekit.ParticipantInfo_DISCONNECTED))
 	require.Equal(t, livekit.DisconnectReason_PARTICIPANT_REMOVED, gone.DisconnectReason)
 }

@@ -90,6 +90,7 @@ func TestAForwardedParticipantIsReceivedInTheOtherRoom(t *testing.T) {
 		})
 		alice := connect(t, n, "a", "alice", single, func(_ *livekit.StartSession, g *auth.ClaimGrants) {
 			g.Metadata, g.Attributes = "m", map[string]string{"seat": "1"}
+			g.SetKindDetail(livekit.ParticipantInfo_BRIDGE_RTSP)
 		})
 		bob := connect(t, n, "b", "bob", single)
 		sid, layers := alice.simulcast()
@@ -101,7 +102,8 @@ func TestAForwardedParticipantIsReceivedInTheOtherRoom(t *testing.T) {
 		require.Equal(t, []string{"ALICE", "m", "1", sid}, []string{info.Name, info.Metadata, info.Attributes["seat"], info.Tracks[0].Sid})
 		require.Equal(t, livekit.ParticipantInfo_ACTIVE, info.State)
 		require.Equal(t, livekit.ParticipantInfo_STANDARD, info.Kind)
-		require.Equal(t, []livekit.ParticipantInfo_KindDetail{livekit.ParticipantInfo_FORWARDED}, info.KindDetails)
+		require.Equal(t, []livekit.ParticipantInfo_KindDetail{livekit.ParticipantInfo_BRIDGE_RTSP, livekit.ParticipantInfo_FORWARDED}, info.KindDetails)
+		require.Equal(t, []livekit.ParticipantInfo_KindDetail{livekit.ParticipantInfo_BRIDGE_RTSP}, alice.join.Participant.KindDetails)
 		require.NotEqual(t, alice.join.Participant.Sid, info.Sid)
 		require.True(t, info.Permission.CanPublish)
 		require.False(t, info.Permission.CanSubscribe || info.Permission.CanPublishData)
@@ -144,8 +146,8 @@ func TestChangesOfAForwardedParticipantAreSeen(t *testing.T) {
 	n := newTestNode(t)
 	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
 	forwardToB(t, n, "alice")
-	sid := alice.microphone()
-	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
+	sid := alice.publish("camera", webrtc.MimeTypeVP8, livekit.TrackType_VIDEO, livekit.TrackSource_CAMERA)
+	bob.until("media", func() bool { return len(bob.media[sid]) > 5 })
 
 	alice.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateMetadata{
 		UpdateMetadata: &livekit.UpdateParticipantMetadata{Name: "Xã Quảng Trạch", Metadata: "m", Attributes: map[string]string{"a": "1"}}}})
@@ -156,7 +158,7 @@ func TestChangesOfAForwardedParticipantAreSeen(t *testing.T) {
 	bob.participantSeen("alice", muted(true))
 	before := bob.silent(sid) // while alice goes on sending
 	alice.muteOwn(sid, false)
-	bob.until("sound again", func() bool { return len(bob.media[sid]) > before+5 })
+	bob.until("media again", func() bool { return len(bob.media[sid]) > before+5 })
 
 	perm := proto.CloneOf(alice.join.Participant.Permission)
 	perm.Hidden = true
@@ -174,7 +176,7 @@ func TestChangesOfAForwardedParticipantAreSeen(t *testing.T) {
 	bob.forget()
 	update()
 	bob.participantSeen("alice", state(livekit.ParticipantInfo_ACTIVE))
-	bob.until("sound again", func() bool { return len(bob.media[sid]) > before+5 })
+	bob.until("media again", func() bool { return len(bob.media[sid]) > before+5 })
 	perm = proto.CloneOf(perm)
 	perm.CanPublish = false
 	bob.forget()

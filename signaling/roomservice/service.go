@@ -294,6 +294,7 @@ func (s *service) MoveParticipant(ctx context.Context, req *livekit.MoveParticip
 		Video: &lkauth.VideoGrant{RoomJoin: true, Room: req.DestinationRoom},
 	}
 	grants.SetParticipantKind(info.Kind)
+	grants.SetKindDetail(info.KindDetails...)
 	grants.Video.UpdateFromPermission(info.Permission)
 	token, err := s.auth.Mint(claimsOf(ctx).APIKey, grants, moveValidity)
 	if errors.Is(err, auth.ErrTooLong) {
