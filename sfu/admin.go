@@ -221,6 +221,9 @@ func (n *Node) MoveParticipant(ctx context.Context, room, identity, destination,
 		}
 	}
 	_, err := withParticipant(ctx, n, room, identity, func(p *participant) (struct{}, error) {
+		if p.guest != nil {
+			return struct{}{}, errForwarded
+		}
 		if p.session == nil { // nobody would get the token
 			return struct{}{}, psrpc.NewErrorf(psrpc.Unavailable, "participant has lost its signal connection")
 		}
@@ -234,12 +237,13 @@ func (n *Node) MoveParticipant(ctx context.Context, room, identity, destination,
 }
 
 // MutePublishedTrack mutes a track at its publisher and for everybody else, or
-// takes that back, if the node may do so without its publisher's doing.
+// takes that back, if the node may do so without its publisher's doing. A track of a
+// forwarded participant is muted in this room only, and that can always be taken back.
 func (n *Node) MutePublishedTrack(ctx context.Context, req *livekit.MuteRoomTrackRequest) (*livekit.TrackInfo, error) {
-	if !req.Muted && !n.cfg.Rooms.RemoteUnmute {
-		return nil, psrpc.NewErrorf(psrpc.FailedPrecondition, "remote unmute not enabled")
-	}
 	return withParticipant(ctx, n, req.Room, req.Identity, func(p *participant) (*livekit.TrackInfo, error) {
+		if !req.Muted && !n.cfg.Rooms.RemoteUnmute && p.guest == nil {
+			return nil, psrpc.NewErrorf(psrpc.FailedPrecondition, "remote unmute not enabled")
+		}
 		return p.muteByAdmin(req.TrackSid, req.Muted)
 	})
 }

@@ -47,6 +47,9 @@ func (p *participant) setAbout(name, metadata string, attributes map[string]stri
 
 // updateByAdmin changes a participant from outside the room.
 func (p *participant) updateByAdmin(req *livekit.UpdateParticipantRequest) (*livekit.ParticipantInfo, error) {
+	if p.guest != nil {
+		return nil, errForwarded
+	}
 	if !p.aboutFits(req.Name, req.Metadata, req.Attributes) {
 		return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "name, metadata or attributes too long")
 	}
@@ -177,6 +180,10 @@ func (p *participant) muteByAdmin(sid string, muted bool) (*livekit.TrackInfo, e
 	t := p.published[sid]
 	if t == nil {
 		return nil, psrpc.NewErrorf(psrpc.NotFound, "track is not found")
+	}
+	if p.guest != nil {
+		t.muteGuest(muted)
+		return t.proto(), nil
 	}
 	tell()
 	if t.info.Muted != muted {

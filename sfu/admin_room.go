@@ -3,7 +3,6 @@ package sfu
 import (
 	"time"
 
-	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
@@ -94,8 +93,8 @@ func (r *Room) keptEmpty() time.Duration {
 
 // full tells whether the room has no place for a participant that wants to join.
 // One that comes again takes the place it had.
-func (r *Room) full(identity string, grants *auth.ClaimGrants) bool {
-	if r.settings.maxParticipants == 0 || dependent(grants.GetParticipantKind(), grants.Video.ToPermission()) {
+func (r *Room) full(identity string, dependent bool) bool {
+	if r.settings.maxParticipants == 0 || dependent {
 		return false
 	}
 	var places uint32

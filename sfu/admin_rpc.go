@@ -89,6 +89,8 @@ func (r *Room) startCall(id string, req *livekit.PerformRpcRequest, timeout time
 	switch {
 	case p == nil:
 		return nil, errNoParticipant
+	case p.guest != nil:
+		return nil, errForwarded
 	case len(r.admin.calls) >= maxCalls:
 		return nil, psrpc.NewErrorf(psrpc.ResourceExhausted, "too many calls under way in the room")
 	}

@@ -136,6 +136,9 @@ func (r *Room) route(m dataMessage) {
 }
 
 func (p *participant) sendData(label string, body []byte) {
+	if p.guest != nil {
+		return // its client is in another room
+	}
 	if err := p.primary().SendData(label, body); err != nil {
 		p.log.Warn("receiver of data too slow or gone; it has to join anew", "err", err)
 		p.leave(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_UNKNOWN_REASON)

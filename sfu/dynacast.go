@@ -18,18 +18,18 @@ const lowerAfter = 3500 * time.Millisecond
 // ("dynacast"). A higher layer is asked for at once, one that nobody wants is given
 // up a little later. A layer wanted by a subscriber whose bandwidth does not suffice
 // for it counts as wanted, and so do all below it, for they serve that subscriber.
+// Of a guest's track it tells the room of its source.
 func (t *publication) demand(now time.Time) {
+	if t.p.guest != nil {
+		t.p.touch()
+		return
+	}
 	if t.info.Type != livekit.TrackType_VIDEO && len(t.encodings) == 1 {
 		return
 	}
 	changed := false
 	for i, e := range t.encodings {
-		want := downtrack.None
-		for p, s := range t.subscribers {
-			if (s.want == i || s.uses == i) && !p.disabled[t.info.Sid] {
-				want = max(want, s.layer)
-			}
-		}
+		want := max(t.wanted(i), t.wantedElsewhere(i))
 		if want != downtrack.None && svc(e.codec) {
 			want = downtrack.MaxLayers - 1 // one stream, all of it or nothing
 		}
@@ -38,6 +38,17 @@ func (t *publication) demand(now time.Time) {
 	if changed {
 		t.tellDemand()
 	}
+}
+
+// wanted is the highest layer of encoding i that somebody in this room wants.
+func (t *publication) wanted(i int) int {
+	want := downtrack.None
+	for p, s := range t.subscribers {
+		if (s.want == i || s.uses == i) && !p.disabled[t.info.Sid] {
+			want = max(want, s.layer)
+		}
+	}
+	return want
 }
 
 // demand notes what is wanted of one codec, and tells whether its publisher must

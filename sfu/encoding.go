@@ -210,13 +210,10 @@ func (p *participant) encodingOf(l *receivedLayer) (*publication, *encoding) {
 // preferred one if it can take that. Unless the publisher wishes to send both at
 // once, all who can take the backup get that as soon as one needs it.
 func (t *publication) assign() {
-	backup := 0
-	if t.info.BackupCodecPolicy != livekit.BackupCodecPolicy_SIMULCAST {
-		for _, s := range t.subscribers {
-			if len(s.can) > 0 {
-				backup = max(backup, s.can[0])
-			}
-		}
+	backup := max(t.backupNeeded(), t.backupElsewhere())
+	if backup != t.backup || t.p.guest != nil {
+		t.backup = backup
+		t.p.touch()
 	}
 	for _, s := range t.subscribers {
 		if len(s.can) == 0 {
@@ -233,6 +230,20 @@ func (t *publication) assign() {
 		s.uses = s.want
 		s.down.Use(e.downCodec(), e.layers)
 	}
+}
+
+// backupNeeded is the backup that a subscriber in this room needs and all who can
+// are to get with it; 0 if none.
+func (t *publication) backupNeeded() (backup int) {
+	if t.info.BackupCodecPolicy == livekit.BackupCodecPolicy_SIMULCAST {
+		return 0
+	}
+	for _, s := range t.subscribers {
+		if len(s.can) > 0 {
+			backup = max(backup, s.can[0])
+		}
+	}
+	return backup
 }
 
 // isStereo tells whether a track is sound in stereo.

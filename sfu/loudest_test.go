@@ -60,7 +60,7 @@ func newVoice(r *Room, p *participant, pool *fanout.Pool, id int) *voice {
 			<-v.reports
 			return nil, nil, io.EOF
 		},
-		WriteRTCP: func([]rtcp.Packet) error { return nil }, Ended: func() {}, Onset: r.onset,
+		WriteRTCP: func([]rtcp.Packet) error { return nil }, Ended: func() {}, Onset: p.onset,
 	}, pool)
 	p.published[v.t.info.Sid], r.tracks[v.t.info.Sid] = v.t, v.t
 	return v
@@ -179,12 +179,13 @@ type hall struct {
 	host   *testClient
 	voices []*voice
 	places int
+	room   string // of the listeners
 }
 
 // newHall makes voices that all send, silent at first.
 func newHall(t *testing.T, voices int) *hall {
-	h := &hall{t: t, n: newTestNode(t)}
-	h.host = connect(t, h.n, "room", "host", false)
+	h := &hall{t: t, n: newTestNode(t), room: "room"}
+	h.host = connect(t, h.n, h.room, "host", false)
 	h.host.inRoom(func(r *Room, p *participant) {
 		for i := range voices {
 			h.voices = append(h.voices, newVoice(r, p, h.n.fan, i))
@@ -240,7 +241,7 @@ func (c *testClient) heard(v *voice) map[string][]uint16 {
 }
 
 func (h *hall) listener(name string, single bool) *testClient {
-	c := connect(h.t, h.n, "room", name, single)
+	c := connect(h.t, h.n, h.room, name, single)
 	c.participantSeen(name, state(livekit.ParticipantInfo_ACTIVE))
 	for {
 		ready := 0
@@ -263,15 +264,21 @@ func (h *hall) listener(name string, single bool) *testClient {
 }
 
 // TestManySpeakersInTurn: whoever speaks is heard from the first packet on, and
-// soon in a stream of its own, in a bounded number of sections.
+// soon in a stream of its own, in a bounded number of sections; also in a room that the
+// voices are forwarded to.
 func TestManySpeakersInTurn(t *testing.T) {
 	for _, c := range []struct {
 		single bool
 		voices int
 		delay  time.Duration // of a far client's signals
-	}{{false, 40, 0}, {true, 40, 0}, {true, 18, 400 * time.Millisecond}} {
-		t.Run(fmt.Sprintf("single=%v, %v", c.single, c.delay), func(t *testing.T) {
+		room   string        // of who listens
+	}{{false, 40, 0, "room"}, {true, 40, 0, "room"}, {true, 18, 400 * time.Millisecond, "room"}, {false, 20, 0, "another room"}} {
+		t.Run(fmt.Sprintf("single=%v, %v, %s", c.single, c.delay, c.room), func(t *testing.T) {
 			h := newHall(t, c.voices)
+			if c.room != h.room {
+				require.NoError(t, h.n.ForwardParticipant(t.Context(), h.room, "host", c.room))
+				h.room = c.room
+			}
 			bob := h.listener("bob", c.single)
 			bob.delay.Store(int64(c.delay))
 			for i := range h.voices {

@@ -9,9 +9,10 @@ import (
 )
 
 type metrics struct {
-	rooms, tracks, subscriptions prometheus.Gauge
-	refused                      *prometheus.CounterVec
-	data                         *prometheus.CounterVec
+	rooms, tracks, subscriptions, forwards prometheus.Gauge
+
+	refused *prometheus.CounterVec
+	data    *prometheus.CounterVec
 }
 
 // newMetrics registers them. crowd counts the participants in all rooms.
@@ -23,6 +24,7 @@ func newMetrics(reg *prometheus.Registry, fan *fanout.Pool, crowd *atomic.Int64)
 		rooms:         gauge("rooms", "Rooms open on this node."),
 		tracks:        gauge("published_tracks", "Tracks published in all rooms."),
 		subscriptions: gauge("subscriptions", "Tracks being sent to subscribers."),
+		forwards:      gauge("forwards", "Participants forwarded into another room. There they and their tracks are not counted again."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "diemcau", Subsystem: "sfu", Name: "refused_requests_total",
 			Help: "Signal requests of clients that were refused, by kind.",
@@ -35,7 +37,7 @@ func newMetrics(reg *prometheus.Registry, fan *fanout.Pool, crowd *atomic.Int64)
 	if reg == nil {
 		return m
 	}
-	reg.MustRegister(m.rooms, m.tracks, m.subscriptions, m.refused, m.data,
+	reg.MustRegister(m.rooms, m.tracks, m.subscriptions, m.forwards, m.refused, m.data,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "diemcau", Subsystem: "sfu", Name: "participants", Help: "Participants in all rooms.",
 		}, func() float64 { return float64(crowd.Load()) }),

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -45,6 +47,7 @@ type participant struct {
 	version       uint32
 	joined        time.Time
 	kind          livekit.ParticipantInfo_Kind
+	kindDetails   []livekit.ParticipantInfo_KindDetail
 	perm          *livekit.ParticipantPermission
 	client        *livekit.ClientInfo
 
@@ -88,13 +91,19 @@ type participant struct {
 	quality   livekit.ConnectionQuality
 	score     float32
 	qualityOK bool
+
+	forwards []*forward              // of it to other rooms
+	onward   atomic.Pointer[[]*Room] // where they lead
+	guest    *forward                // whose other end it is; nil for one with a client
+	like     *likeness               // of a guest: what it resembles
+	touched  bool                    // there is something to pass on
 }
 
 func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *auth.ClaimGrants) (*participant, error) {
 	p := &participant{
 		room: r, sid: guid.New("PA_"), identity: start.Identity, name: start.Name,
 		metadata: grants.Metadata, attributes: maps.Clone(grants.Attributes),
-		state: livekit.ParticipantInfo_JOINING, joined: r.now(), kind: grants.GetParticipantKind(),
+		state: livekit.ParticipantInfo_JOINING, joined: r.now(), kind: grants.GetParticipantKind(), kindDetails: grants.GetKindDetails(),
 		perm: grants.Video.ToPermission(), client: start.GetClient(),
 		autoSubscribe: start.AutoSubscribe, adaptiveStream: start.AdaptiveStream,
 		single: start.UseSinglePeerConnection, session: s,
@@ -323,7 +332,6 @@ func (p *participant) leave(action livekit.LeaveRequest_Action, reason livekit.D
 func (p *participant) close() {
 	p.closed = true
 	p.cancel()
-	p.room.node.turn.End(p.sid)
 	for _, t := range p.published {
 		p.room.unpublish(t)
 	}
@@ -333,6 +341,10 @@ func (p *participant) close() {
 	if p.session != nil {
 		p.session.end()
 	}
+	if p.guest != nil {
+		return // it has no transports
+	}
+	p.room.node.turn.End(p.sid)
 	layers := p.unmatched
 	p.unmatched = nil
 	pub, sub := p.pub, p.sub
@@ -396,6 +408,13 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 
 // care ends the participant if it has been without something for too long.
 func (p *participant) care(now time.Time) {
+	if p.guest != nil {
+		p.guest.follow()
+		return
+	}
+	for _, f := range slices.Clone(p.forwards) {
+		f.heed()
+	}
 	switch {
 	case p.state != livekit.ParticipantInfo_ACTIVE && now.Sub(p.joined) > connectWithin:
 		p.log.Info("no media connection in time")
@@ -417,6 +436,7 @@ func (p *participant) proto() *livekit.ParticipantInfo {
 		Sid: p.sid, Identity: p.identity, Name: p.name, State: p.state, Metadata: p.metadata,
 		Attributes: maps.Clone(p.attributes), JoinedAt: p.joined.Unix(), JoinedAtMs: p.joined.UnixMilli(),
 		Version: p.version, Permission: p.perm, IsPublisher: len(p.published) > 0, Kind: p.kind,
+		KindDetails:      p.kindDetails,
 		DisconnectReason: p.reason,
 		ClientProtocol:   p.client.GetClientProtocol(), Capabilities: p.client.GetCapabilities(),
 	}

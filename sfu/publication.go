@@ -62,6 +62,10 @@ type publication struct {
 
 	loud   bool      // of audio: among the loudest, which are forwarded
 	loudAt time.Time // when it last was
+
+	backup    int           // encoding that all get who can; 0: each its best
+	lent      trackLikeness // of a guest: what it resembles
+	mutedHere bool          // of a guest: muted in this room only
 }
 
 func (t *publication) proto() *livekit.TrackInfo { return proto.CloneOf(t.info) }
@@ -197,7 +201,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		}
 	}
 	if l.kind == livekit.TrackType_AUDIO {
-		cfg.Onset = p.room.onset
+		cfg.Onset = p.onset
 	}
 	for _, e := range receiver.GetParameters().HeaderExtensions {
 		switch e.URI {
@@ -278,14 +282,19 @@ func (p *participant) publish(pending *pendingTrack, l *receivedLayer) {
 	})
 	describe(t.info, t.encodings)
 	t.info.Mid = l.mid
+	t.setLayer(t.encoding, l)
+	p.room.node.met.tracks.Inc()
+	p.introduce(t)
+}
+
+// introduce makes a track of p's known to the room.
+func (p *participant) introduce(t *publication) {
 	p.published[t.info.Sid] = t
 	p.room.tracks[t.info.Sid] = t
-	p.room.node.met.tracks.Inc()
-	p.log.Info("track published", "track", t.info.Sid, "source", t.info.Source, "codec", l.codec.MimeType)
+	p.log.Info("track published", "track", t.info.Sid, "source", t.info.Source, "codec", t.codec.MimeType)
 	p.version++
 	p.room.broadcast(p)
 	p.room.emit(eventTrackPublished, p, t)
-	t.setLayer(t.encoding, l)
 	p.room.updateLoudest()
 	for _, o := range p.room.participants {
 		o.maybeSubscribe(t)
@@ -304,13 +313,19 @@ func (t *publication) setLayer(e *encoding, l *receivedLayer) {
 		t.p.log.Info("track published in another codec", "track", t.info.Sid, "codec", l.codec.MimeType)
 		t.p.changed()
 	}
-	for _, s := range t.subscribers {
-		if t.encodings[s.uses] == e {
-			s.setLayer(l.index, l.layer)
-		}
-	}
+	t.tellLayer(e, l.index)
 	if first {
 		t.assign()
+	}
+	t.p.touch()
+}
+
+// tellLayer has those who get the track in an encoding get its layer i as it is now.
+func (t *publication) tellLayer(e *encoding, i int) {
+	for _, s := range t.subscribers {
+		if t.encodings[s.uses] == e {
+			s.setLayer(i, e.layers[i])
+		}
 	}
 }
 
@@ -339,11 +354,8 @@ func (p *participant) layerEnded(l *receivedLayer) {
 // clearLayer takes an ended layer out; the track goes with its last.
 func (t *publication) clearLayer(e *encoding, i int) {
 	e.layers[i] = nil
-	for _, s := range t.subscribers {
-		if t.encodings[s.uses] == e {
-			s.setLayer(i, nil)
-		}
-	}
+	t.tellLayer(e, i)
+	t.p.touch()
 	if slices.ContainsFunc(t.encodings, (*encoding).received) {
 		return
 	}
@@ -364,10 +376,10 @@ func (r *Room) unpublish(t *publication) {
 	}
 	for _, e := range t.encodings {
 		for i, l := range e.layers {
-			if l != nil {
+			if l != nil && t.p.guest == nil { // else its source's room waits for it
 				r.node.cleanup(l.Wait)
-				e.layers[i] = nil
 			}
+			e.layers[i] = nil
 		}
 	}
 	delete(r.tracks, t.info.Sid)
@@ -380,7 +392,9 @@ func (r *Room) unpublish(t *publication) {
 	if t.loud {
 		r.updateLoudest()
 	}
-	r.node.met.tracks.Dec()
+	if t.p.guest == nil {
+		r.node.met.tracks.Dec()
+	}
 	r.emit(eventTrackUnpublished, t.p, t)
 }
 
@@ -400,6 +414,7 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 
 func (t *publication) setMuted(muted bool) {
 	t.info.Muted = muted
+	t.p.touch()
 	t.refresh()
 	t.p.room.updateLoudest()
 }

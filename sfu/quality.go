@@ -12,6 +12,7 @@ const (
 	poorLoss, goodLoss = 0.08, 0.02
 	poorRTT, goodRTT   = 600 * time.Millisecond, 250 * time.Millisecond
 	staleReport        = 15 * time.Second
+	bestScore          = 5
 )
 
 // updateQuality tells everybody whose connection became better or worse.
@@ -23,6 +24,7 @@ func (r *Room) updateQuality() {
 			continue
 		}
 		p.quality, p.score, p.qualityOK = q, score, true
+		p.touch()
 		if !p.hidden() {
 			changed = append(changed, &livekit.ConnectionQualityInfo{ParticipantSid: p.sid, Quality: q, Score: score})
 		}
@@ -57,6 +59,9 @@ func (p *participant) tellQuality() {
 // measureQuality judges by what the participant's client reported of the
 // tracks it receives. Score goes from 0 to 5.
 func (p *participant) measureQuality(now time.Time) (livekit.ConnectionQuality, float32) {
+	if p.guest != nil {
+		return p.like.quality, p.like.score // of its source
+	}
 	if !p.mediaLost.IsZero() || (p.session == nil && p.state == livekit.ParticipantInfo_ACTIVE) {
 		return livekit.ConnectionQuality_LOST, 0
 	}
@@ -75,5 +80,5 @@ func (p *participant) measureQuality(now time.Time) (livekit.ConnectionQuality, 
 	case loss > goodLoss || rtt > goodRTT:
 		return livekit.ConnectionQuality_GOOD, 4
 	}
-	return livekit.ConnectionQuality_EXCELLENT, 5
+	return livekit.ConnectionQuality_EXCELLENT, bestScore
 }

@@ -54,6 +54,7 @@ type Room struct {
 	loudest      int         // audio tracks forwarded to each participant
 	onsets       atomic.Bool // a look at who is loud is queued
 	vacant       bool        // somebody may have room for one more track
+	touched      []*participant
 }
 
 func newRoom(n *Node, name string, req *livekit.CreateRoomRequest) *Room {
@@ -106,30 +107,36 @@ func (r *Room) loop() {
 	r.log.Info("room opened", "sid", r.sid)
 	r.emit(eventRoomStarted, nil, nil)
 	for !r.closed {
-		// Commands go before data, so that one who floods data delays only data.
-		select {
-		case fn := <-r.inbox:
-			fn()
-			continue
-		default:
-		}
-		select {
-		case fn := <-r.inbox:
-			fn()
-		case m := <-r.data:
-			r.route(m)
-		case <-speak.C:
-			r.updateSpeakers()
-			r.updateLoudest()
-			r.fill()
-		case <-care.C:
-			r.care()
-		}
+		r.turn(speak.C, care.C)
+		r.passOn()
 	}
 	r.emit(eventRoomFinished, nil, nil)
 	r.node.forget(r)
 	close(r.done)
 	r.log.Info("room closed", "lasted", time.Since(r.created).Round(time.Second))
+}
+
+// turn does the next thing that there is to do.
+func (r *Room) turn(speak, care <-chan time.Time) {
+	// Commands go before data, so that one who floods data delays only data.
+	select {
+	case fn := <-r.inbox:
+		fn()
+		return
+	default:
+	}
+	select {
+	case fn := <-r.inbox:
+		fn()
+	case m := <-r.data:
+		r.route(m)
+	case <-speak:
+		r.updateSpeakers()
+		r.updateLoudest()
+		r.fill()
+	case <-care:
+		r.care()
+	}
 }
 
 // care removes participants that are gone and closes the room when it has been
@@ -167,7 +174,7 @@ func (r *Room) open(start *livekit.StartSession, grants *auth.ClaimGrants) *Sess
 		return r.resume(start)
 	}
 	s := newSession(r)
-	if r.full(start.Identity, grants) {
+	if r.full(start.Identity, dependent(grants.GetParticipantKind(), grants.Video.ToPermission())) {
 		r.log.Info("room is full", "participant", start.Identity)
 		s.send(leaveResponse(livekit.LeaveRequest_DISCONNECT, livekit.DisconnectReason_JOIN_FAILURE))
 		s.end()
@@ -198,7 +205,7 @@ func (r *Room) open(start *livekit.StartSession, grants *auth.ClaimGrants) *Sess
 func (r *Room) resume(start *livekit.StartSession) *Session {
 	s := newSession(r)
 	p := r.participants[start.Identity]
-	if p == nil || (start.ParticipantId != "" && p.sid != start.ParticipantId) {
+	if p == nil || p.guest != nil || (start.ParticipantId != "" && p.sid != start.ParticipantId) {
 		r.log.Info("resume of an unknown session", "participant", start.Identity, "sid", start.ParticipantId)
 		s.send(leaveResponse(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_STATE_MISMATCH))
 		s.end()
@@ -234,12 +241,15 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 	delete(r.participants, p.identity)
 	delete(r.bySID, p.sid)
 	delete(r.speakers, p.sid)
-	r.node.crowd.Add(-1)
+	if p.guest == nil {
+		r.node.crowd.Add(-1)
+	}
 	p.close()
 	wasActive := p.state == livekit.ParticipantInfo_ACTIVE
 	p.state = livekit.ParticipantInfo_DISCONNECTED
 	p.reason = reason
 	p.version++
+	p.endForwards()
 	if !p.hidden() {
 		r.broadcast(p)
 	}
@@ -250,6 +260,7 @@ func (r *Room) remove(p *participant, reason livekit.DisconnectReason) {
 // broadcast tells everybody who may see it about a participant's present state.
 func (r *Room) broadcast(p *participant) {
 	p.told, p.dirty = r.now(), false
+	p.touch()
 	update := &livekit.SignalResponse{Message: &livekit.SignalResponse_Update{
 		Update: &livekit.ParticipantUpdate{Participants: []*livekit.ParticipantInfo{p.proto()}},
 	}}
@@ -265,6 +276,7 @@ func (r *Room) broadcast(p *participant) {
 func (p *participant) changed() {
 	r := p.room
 	p.version++
+	p.touch()
 	if wait := tellEvery - r.now().Sub(p.told); wait <= 0 {
 		r.broadcast(p)
 	} else if !p.dirty {

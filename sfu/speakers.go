@@ -25,9 +25,11 @@ func (r *Room) updateSpeakers() {
 		switch {
 		case now == nil && old != nil:
 			delete(r.speakers, p.sid)
+			p.touch()
 			changed = append(changed, &livekit.SpeakerInfo{Sid: p.sid})
 		case now != nil && (old == nil || old.Level != now.Level):
 			r.speakers[p.sid] = now
+			p.touch()
 			if old == nil {
 				r.showSpeaker(p)
 			}
@@ -84,6 +86,9 @@ func (r *Room) hears(o *participant, sid string) bool {
 // speaker is what the participant's microphones said since the last call; nil
 // if nothing worth telling.
 func (p *participant) speaker() *livekit.SpeakerInfo {
+	if p.guest != nil {
+		return p.guestSpeaker()
+	}
 	var level float32
 	for _, t := range p.published {
 		l := t.layers[downtrack.MaxLayers-1]

@@ -221,13 +221,13 @@ func (r *Room) subscribed(s *subscription, can []int) {
 			SpeakersChanged: &livekit.SpeakersChanged{Speakers: []*livekit.SpeakerInfo{now}},
 		}})
 	}
-	r.announce(s)
+	s.track.p.tellSubscribed(s.track)
 }
 
-// announce tells a publisher that its track is being received.
-func (r *Room) announce(s *subscription) {
-	s.track.p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
-		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: s.track.info.Sid},
+// tellSubscribed tells a publisher that its track is being received.
+func (p *participant) tellSubscribed(t *publication) {
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
+		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: t.info.Sid},
 	}})
 }
 
@@ -381,6 +381,12 @@ func (p *participant) setSubscriptionPermission(m *livekit.SubscriptionPermissio
 		}
 	}
 	p.allowed = newAccess(m)
+	p.touch()
+	p.permitSubscribers()
+}
+
+// permitSubscribers has the publisher's present choice hold.
+func (p *participant) permitSubscribers() {
 	for _, t := range p.published {
 		for _, o := range p.room.participants {
 			may := o.maySubscribe(t)

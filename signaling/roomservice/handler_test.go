@@ -52,7 +52,7 @@ func (r *rooms) ListRooms(ctx context.Context, _ []string) ([]*livekit.Room, err
 
 func (r *rooms) GetParticipant(_ context.Context, _, identity string) (*livekit.ParticipantInfo, error) {
 	return &livekit.ParticipantInfo{Identity: identity, Name: "An", Permission: &livekit.ParticipantPermission{CanSubscribe: true, Hidden: true},
-		Attributes: map[string]string{"seat": "1"}}, r.note("GetParticipant")
+		Attributes: map[string]string{"seat": "1"}, KindDetails: []livekit.ParticipantInfo_KindDetail{livekit.ParticipantInfo_BRIDGE_RTSP}}, r.note("GetParticipant")
 }
 
 func (r *rooms) RemoveParticipant(context.Context, string, string) error {
@@ -198,6 +198,7 @@ func TestMovedParticipantTakesItsPermissionsAlong(t *testing.T) {
 	require.Equal(t, "an", claims.Grants.Identity)
 	require.Equal(t, "An", claims.Grants.Name)
 	require.Equal(t, map[string]string{"seat": "1"}, claims.Grants.Attributes)
+	require.Equal(t, []livekit.ParticipantInfo_KindDetail{livekit.ParticipantInfo_BRIDGE_RTSP}, claims.Grants.GetKindDetails())
 	g := claims.Grants.Video
 	require.True(t, g.RoomJoin && g.Hidden && g.GetCanSubscribe())
 	require.Equal(t, "other", g.Room)

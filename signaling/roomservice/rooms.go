@@ -21,6 +21,8 @@ type Rooms interface {
 	// MoveParticipant hands the participant's client a token for another room
 	// and has it connect anew.
 	MoveParticipant(ctx context.Context, room, identity, destination, token string) error
+	// ForwardParticipant has the participant take part in another room too.
+	ForwardParticipant(ctx context.Context, room, identity, destination string) error
 	UpdateParticipant(ctx context.Context, req *livekit.UpdateParticipantRequest) (*livekit.ParticipantInfo, error)
 	MutePublishedTrack(ctx context.Context, req *livekit.MuteRoomTrackRequest) (*livekit.TrackInfo, error)
 	UpdateSubscriptions(ctx context.Context, req *livekit.UpdateSubscriptionsRequest) error

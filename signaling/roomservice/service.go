@@ -267,13 +267,16 @@ func (s *service) PerformRpc(ctx context.Context, req *livekit.PerformRpcRequest
 	return &livekit.PerformRpcResponse{Payload: payload}, nil
 }
 
-// ForwardParticipant would send a participant's tracks into a second room, which
-// no LiveKit server but the hosted one does.
+// ForwardParticipant has a participant take part in a second room too. Like LiveKit's
+// it makes that room if need be, for which destinationRoom suffices.
 func (s *service) ForwardParticipant(ctx context.Context, req *livekit.ForwardParticipantRequest) (*livekit.ForwardParticipantResponse, error) {
 	if err := maySend(ctx, req.Room, req.DestinationRoom); err != nil {
 		return nil, err
 	}
-	return nil, twirp.Unimplemented.Error("this server does not forward participants to a second room")
+	if err := s.rooms.ForwardParticipant(ctx, req.Room, req.Identity, req.DestinationRoom); err != nil {
+		return nil, err
+	}
+	return &livekit.ForwardParticipantResponse{}, nil
 }
 
 // MoveParticipant gives the participant a token for the destination with the
@@ -291,6 +294,7 @@ func (s *service) MoveParticipant(ctx context.Context, req *livekit.MoveParticip
 		Video: &lkauth.VideoGrant{RoomJoin: true, Room: req.DestinationRoom},
 	}
 	grants.SetParticipantKind(info.Kind)
+	grants.SetKindDetail(info.KindDetails...)
 	grants.Video.UpdateFromPermission(info.Permission)
 	token, err := s.auth.Mint(claimsOf(ctx).APIKey, grants, moveValidity)
 	if errors.Is(err, auth.ErrTooLong) {
