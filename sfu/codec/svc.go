@@ -120,7 +120,7 @@ func (s *SVC) Select(f *Frame) Decision {
 		d.Begins, s.tell = s.tell, false
 		d.Marker = f.Marker || f.Last && f.Spatial == s.current.Spatial
 	}
-	if s.begun && f.Descriptor != nil {
+	if s.begun && f.Descriptor != nil && f.Descriptor.Structure == s.dd.structure {
 		d.Targets = s.decodable() & f.Descriptor.Active
 	}
 	return d
