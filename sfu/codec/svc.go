@@ -9,7 +9,7 @@ type Decision struct {
 	Layer Layer // forwarded at present; NoLayer if nothing is
 
 	// Targets is the bit mask of the decode targets that can be decoded from
-	// what is forwarded; for active_decode_targets_bitmask. 0 without descriptors.
+	// what is forwarded, which DDMunger tells the subscriber. 0 without descriptors.
 	Targets uint32
 
 	NeedKeyFrame bool // the layer asked for cannot be had without one

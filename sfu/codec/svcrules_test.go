@@ -23,7 +23,7 @@ func TestSVCInactive(t *testing.T) {
 		}
 		d := *f.Descriptor
 		if pictures >= 2 && pictures < 4 {
-			d.Active = d.Structure.TargetsUpTo(Layer{1, 2})
+			d.Active = upTo(d.Structure, Layer{1, 2})
 		}
 		f.Descriptor = &d
 		got := s.Select(&f)

@@ -322,6 +322,7 @@ func (d *DownTrack) selected(p *fanout.Packet) bool {
 		d.nested = true
 	}
 	p.Header.Marker = choice.Marker
+	d.ids.active = choice.Targets
 	return true
 }
 
@@ -406,7 +407,7 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		return // caught up with, and it was on its way too
 	}
 	e := sentPacket{
-		out: out, src: p.Header.SequenceNumber, layer: int8(d.current),
+		out: out, src: p.Header.SequenceNumber, layer: uint8(d.current + 1),
 		ts: d.clock.apply(p.Header.Timestamp, p.Arrival), marker: p.Header.Marker,
 	}
 	d.ids.next(&e, p)
