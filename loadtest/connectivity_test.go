@@ -219,9 +219,15 @@ func (h *hosts) nft(ns, hook, rules string) {
 	h.run("ip", "netns", "exec", h.host[ns], "nft", fmt.Sprintf("table inet test {\nchain test {\n%s;\n%s;\n}\n}\n", hook, rules))
 }
 
-// onClient runs tests of this binary on the client's host. The whole process
-// trusts the server's authority, for TURN over TLS too.
+// onClient runs tests of this binary on the client's host.
 func (h *hosts) onClient(tests string, env ...string) *exec.Cmd {
+	h.t.Helper()
+	return h.on("CLIENT_NS", tests, env...)
+}
+
+// on runs tests of this binary on one of the hosts. The whole process trusts the
+// server's authority, for TURN over TLS too.
+func (h *hosts) on(ns, tests string, env ...string) *exec.Cmd {
 	h.t.Helper()
 	self, err := os.Executable()
 	require.NoError(h.t, err)
@@ -231,7 +237,7 @@ func (h *hosts) onClient(tests string, env ...string) *exec.Cmd {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", h.host["CLIENT_NS"], self,
+	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", h.host[ns], self,
 		"-test.run", tests, "-test.count=1", "-test.v", "-test.timeout=50s")
 	cmd.Env = append(append(os.Environ(), "DIEMCAU_URL=https://"+host+":"+webPort, "DIEMCAU_KEY="+demoKey,
 		"DIEMCAU_SECRET="+demoSecret, "DIEMCAU_METRICS_URL=", "SSL_CERT_FILE="+filepath.Join(h.dir, "data", "ca", "ca.crt")), env...)

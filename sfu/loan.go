@@ -13,7 +13,8 @@ import (
 // a round trip or more: too long for the first syllable of a speaker it does not
 // receive yet. So a silent stream that it has is lent to the speaker meanwhile.
 // Nothing is lent to or from an encrypted track: a client decrypts a stream with
-// the key of the one whose it is by the description.
+// the key of the one whose it is by the description, or not at all if that one does
+// not encrypt. What is said meanwhile is sent from the ring.
 
 const (
 	maxUnanswered = 4 // tracks brought that a client has not answered
@@ -34,7 +35,7 @@ type loan struct {
 
 // borrow has the track of s heard in a silent stream until its own is negotiated.
 func (s *subscription) borrow() {
-	if s.over || s.sub.closed || s.loan.negotiated || s.loan.from != nil || s.track.info.Encryption != livekit.Encryption_NONE || !s.track.plain() {
+	if s.over || s.sub.closed || s.loan.negotiated || s.loan.from != nil || !s.track.plain() {
 		return
 	}
 	from := s.sub.silent((*subscription).lends)
@@ -48,8 +49,7 @@ func (s *subscription) borrow() {
 // lends tells whether what comes in the stream of s is played by the client: a
 // muted track is not.
 func (s *subscription) lends() bool {
-	return s.loan.negotiated && !s.track.info.Muted && !s.sub.disabled[s.track.info.Sid] &&
-		s.track.info.Encryption == livekit.Encryption_NONE && s.track.plain()
+	return s.loan.negotiated && !s.track.info.Muted && !s.sub.disabled[s.track.info.Sid] && s.track.plain()
 }
 
 // negotiated is called when the transport can send the stream of s.

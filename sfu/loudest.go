@@ -129,9 +129,13 @@ func (p *participant) bring(t *publication) {
 	}
 }
 
-// plain tells whether a track is sound in Opus only, in RED or not.
+// encrypted tells whether a track is encrypted end to end.
+func (t *publication) encrypted() bool { return t.info.Encryption != livekit.Encryption_NONE }
+
+// plain tells whether a track is sound in Opus only, in RED or not, that everybody
+// can play.
 func (t *publication) plain() bool {
-	return len(t.encodings) == 1 && strings.EqualFold(t.downCodec().MimeType, webrtc.MimeTypeOpus)
+	return !t.encrypted() && len(t.encodings) == 1 && strings.EqualFold(t.downCodec().MimeType, webrtc.MimeTypeOpus)
 }
 
 // audioSections counts the tracks whose sound p receives, or may, unasked.

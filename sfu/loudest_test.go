@@ -322,28 +322,52 @@ func TestManySpeakersInTurn(t *testing.T) {
 	}
 }
 
+// TestAnEncryptedTrackIsSentAsItsOwnOnly: it is heard in no stream of another, and no
+// other in its own. What was said until the client knew its stream comes late.
 func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
-	h := newHall(t, 20)
-	for _, v := range h.voices[10:] {
-		v.t.info.Encryption = livekit.Encryption_GCM
-	}
-	bob := h.listener("bob", false)
-	for i := range h.voices {
-		v := h.call(i)
-		own := v.t.info.Sid
-		bob.until("the speaker", func() bool { return len(bob.heard(v)[own]) > 5 })
-		bob.mu.Lock()
-		for sid := range bob.heard(v) {
-			var lender *voice
-			for _, o := range h.voices {
-				if o.t.info.Sid == sid {
-					lender = o
+	for _, single := range []bool{false, true} {
+		t.Run(fmt.Sprintf("single=%v", single), func(t *testing.T) {
+			h := newHall(t, 30)
+			encrypted := make(map[string]bool)
+			h.host.inRoom(func(*Room, *participant) {
+				for i, v := range h.voices {
+					if i%2 == 0 {
+						v.t.info.Encryption = livekit.Encryption_GCM
+						encrypted[v.t.info.Sid] = true
+					}
+				}
+			})
+			bob := h.listener("bob", single)
+			late := 0
+			for i := range h.voices {
+				known := false
+				own := h.voices[i].t.info.Sid
+				bob.inRoom(func(_ *Room, p *participant) { known = p.subs[own] != nil })
+				began := time.Now()
+				v := h.call(i)
+				bob.until("the speaker", func() bool { return len(bob.heard(v)[own]) > 5 })
+				took := time.Since(began)
+				bob.mu.Lock()
+				heard := bob.heard(v)
+				bob.mu.Unlock()
+				for sid := range heard {
+					require.False(t, sid != own && (encrypted[own] || encrypted[sid]), "%s in the stream of %s", own, sid)
+				}
+				// With two peer connections this client, unlike a browser, answers before it
+				// can receive, and may miss what comes at once.
+				if !single || !encrypted[own] || known || took > 800*time.Millisecond {
+					continue // or it is too long ago
+				}
+				late++
+				got := heard[own]
+				first := uint16(v.loud.Load())
+				require.LessOrEqual(t, got[0], first, "voice %d from its first word on, known after %v", i, took)
+				for n := 1; n < len(got); n++ {
+					require.Equal(t, got[n-1]+1, got[n], "voice %d", i)
 				}
 			}
-			encrypted := v.t.info.Encryption != livekit.Encryption_NONE || lender.t.info.Encryption != livekit.Encryption_NONE
-			require.False(t, encrypted && sid != own, "%s in the stream of %s", own, sid)
-		}
-		bob.mu.Unlock()
+			require.True(t, !single || late > 2)
+		})
 	}
 }
 

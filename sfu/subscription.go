@@ -87,8 +87,8 @@ func (p *participant) subscribe(t *publication) {
 	}
 	r := p.room
 	s.down = downtrack.New(downtrack.Config{
-		TrackID: sid, StreamID: streamID(t), Stereo: isStereo(t.info), Codec: t.downCodec(), Backups: backups, Kind: kind,
-		Log:         p.log,
+		TrackID: sid, StreamID: streamID(t), Stereo: isStereo(t.info), Encrypted: t.encrypted(),
+		Codec: t.downCodec(), Backups: backups, Kind: kind, Log: p.log,
 		Bound:       func(can []int) { r.post(func() { r.subscribed(s, can) }) },
 		Unsupported: func() { r.post(func() { r.unsupported(s) }) },
 	}, p.line, s.sendWish())

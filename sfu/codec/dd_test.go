@@ -108,7 +108,8 @@ func TestDescriptorByHand(t *testing.T) {
 	require.Equal(t, 1, d.Structure.Chains())
 	require.Equal(t, 0, d.Structure.TargetChain(1))
 	require.EqualValues(t, 3, d.Active)
-	require.EqualValues(t, 1, d.Structure.TargetsUpTo(Layer{2, 0}))
+	require.EqualValues(t, 1, d.Structure.within(0))
+	require.EqualValues(t, 3, d.Structure.within(1))
 	size, ok := d.Resolution()
 	require.True(t, ok)
 	require.Equal(t, Resolution{320, 180}, size)
@@ -215,7 +216,7 @@ func TestDescriptorMask(t *testing.T) {
 				continue
 			}
 			changed := d
-			changed.ActivePresent, changed.Active = true, d.Structure.TargetsUpTo(Layer{1, 1})
+			changed.ActivePresent, changed.Active = true, upTo(d.Structure, Layer{1, 1})
 			buf := make([]byte, MaxDescriptorSize)
 			n, err := changed.Marshal(buf)
 			require.NoError(t, err)
@@ -256,7 +257,7 @@ func TestDDMunger(t *testing.T) {
 				continue
 			}
 			ext := bytes.Clone(p.dd)
-			require.Equal(t, len(ext), RewriteDescriptor(ext, ext, m.Map(&d)))
+			require.Equal(t, len(ext), RewriteDescriptor(ext, ext, m.Map(&d, d.Active)))
 			require.NoError(t, receiver.Parse(ext, &got))
 			require.Equal(t, d.frameDependencies, got.frameDependencies)
 			require.Equal(t, d.Layer, got.Layer)
@@ -277,12 +278,12 @@ func TestDDMunger(t *testing.T) {
 	var d Descriptor
 	key := keyDescriptor()
 	require.NoError(t, s.Parse(key, &d))
-	require.Equal(t, DDMapping{FrameNumber: 7}, m.Map(&d), "the first source stays as it is")
+	require.Equal(t, DDMapping{FrameNumber: 7}, m.Map(&d, 3), "the first source stays as it is")
 	d.Number += 40000
 	m.Switch(&d)
-	require.Equal(t, DDMapping{FrameNumber: 8, Shift: 3}, m.Map(&d))
+	require.Equal(t, DDMapping{FrameNumber: 8, Shift: 3}, m.Map(&d, 3))
 	d.Number--
-	require.EqualValues(t, 7, m.Map(&d).FrameNumber, "late")
+	require.EqualValues(t, 7, m.Map(&d, 3).FrameNumber, "late")
 	require.Zero(t, RewriteDescriptor(make([]byte, 2), []byte{1, 2, 3}, DDMapping{}))
 	require.Zero(t, RewriteDescriptor(make([]byte, 2), []byte{1, 2}, DDMapping{}))
 }
@@ -337,8 +338,41 @@ func FuzzDescriptor(f *testing.F) {
 			if string(rewritten[3:]) != string(ext[3:]) || rewritten[0] != ext[0] {
 				t.Fatalf("moved back: %x, want %x", rewritten, ext)
 			}
+			checkMasked(t, ext, &d, uint32(number)<<16|uint32(number)*uint32(shift))
 		}
 	})
+}
+
+// checkMasked gives the descriptor ext, which is d, a mask: with it nothing else
+// changes, and one more makes it no longer.
+func checkMasked(t *testing.T, ext []byte, d *Descriptor, mask uint32) {
+	mask &= d.Structure.AllTargets()
+	to := DDMapping{FrameNumber: d.FrameNumber, Active: mask, Targets: d.Structure.targets}
+	var one, two [MaxDescriptorSize]byte
+	n := RewriteDescriptor(one[:], ext, to)
+	const most = 1 + MaxDecodeTargets/8 // the flags and the mask
+	if n > len(ext)+most {
+		t.Fatalf("%d bytes of %d", n, len(ext))
+	}
+	if len(ext)+most > MaxDescriptorSize {
+		return // there may be no room
+	}
+	want := *d
+	want.Active, want.ActivePresent = mask, true
+	s := DependencyState{structure: d.Structure, since: d.Number, high: d.Number, started: true}
+	var got Descriptor
+	if err := s.Parse(one[:n], &got); err != nil {
+		t.Fatalf("masked %x of %x: %v", one[:n], ext, err)
+	}
+	if *got.Structure != *d.Structure {
+		t.Fatalf("structure of masked %x of %x", one[:n], ext)
+	}
+	if want.Structure = got.Structure; got != want {
+		t.Fatalf("masked %x of %x: %+v, want %+v", one[:n], ext, got, want)
+	}
+	if m := RewriteDescriptor(two[:], one[:n], to); string(two[:m]) != string(one[:n]) {
+		t.Fatalf("masked again: %x, want %x", two[:m], one[:n])
+	}
 }
 
 func BenchmarkParseDescriptor(b *testing.B) {

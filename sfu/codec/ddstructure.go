@@ -105,12 +105,19 @@ func (s *Structure) Resolution(spatial int) (r Resolution, ok bool) {
 // AllTargets is the bit mask of all decode targets; bit 0 is target 0.
 func (s *Structure) AllTargets() uint32 { return uint32(uint64(1)<<s.targets - 1) }
 
-// TargetsUpTo is the bit mask of the decode targets that are not above layer.
-func (s *Structure) TargetsUpTo(layer Layer) uint32 {
-	mask := uint32(0)
-	for t := range s.DecodeTargets() {
-		if s.layer[t].Spatial <= layer.Spatial && s.layer[t].Temporal <= layer.Temporal {
-			mask |= 1 << t
+// within is the bit mask of the decode targets that need no frame which target t
+// does not need: forwarding t forwards them whole. It goes by the templates.
+func (s *Structure) within(t int) uint32 {
+	mask := s.AllTargets()
+	for i := range s.template[:s.templates] {
+		f := &s.template[i].frameDependencies
+		if f.indication(t) != NotPresent {
+			continue
+		}
+		for o := range s.DecodeTargets() {
+			if f.indication(o) != NotPresent {
+				mask &^= 1 << o
+			}
 		}
 	}
 	return mask

@@ -18,7 +18,8 @@
 // key frame before is dropped, which a long pause causes as well (DDMunger). A
 // structure may only come with the first packet of a frame. Packets whose
 // template is unknown are put aside, for the structure may yet come.
-// active_decode_targets_bitmask is not read there; the specification wants it.
+// active_decode_targets_bitmask is not read there, but by other forwarders; the
+// specification wants it.
 //
 // The marker is needed, with the descriptor or without: frames of one timestamp
 // are decoded together once the one whose last packet has the marker is there.

@@ -9,7 +9,7 @@ type Decision struct {
 	Layer Layer // forwarded at present; NoLayer if nothing is
 
 	// Targets is the bit mask of the decode targets that can be decoded from
-	// what is forwarded; for active_decode_targets_bitmask. 0 without descriptors.
+	// what is forwarded, which DDMunger tells the subscriber. 0 without descriptors.
 	Targets uint32
 
 	NeedKeyFrame bool // the layer asked for cannot be had without one
@@ -120,7 +120,7 @@ func (s *SVC) Select(f *Frame) Decision {
 		d.Begins, s.tell = s.tell, false
 		d.Marker = f.Marker || f.Last && f.Spatial == s.current.Spatial
 	}
-	if s.begun && f.Descriptor != nil {
+	if s.begun && f.Descriptor != nil && f.Descriptor.Structure == s.dd.structure {
 		d.Targets = s.decodable() & f.Descriptor.Active
 	}
 	return d

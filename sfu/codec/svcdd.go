@@ -5,6 +5,7 @@ package codec
 type chainTracker struct {
 	structure *Structure
 	target    int    // decode target forwarded; no meaning unless SVC.begun
+	within    uint32 // and those that are forwarded with it
 	intact    uint32 // chains whose frames were all forwarded, or may yet be
 
 	awaited [maxAwaited]awaitedFrame
@@ -94,7 +95,7 @@ func (s *SVC) decideDD(f *Frame) verdict {
 			s.stop() // the key frame did not come: nothing of this can be decoded
 			return dropped
 		}
-		c.structure = d.Structure
+		c.structure, c.within = d.Structure, 0
 		c.stop()
 		if s.begun {
 			c.target = -1 // of the old structure; the key frame has another
@@ -183,7 +184,9 @@ func (s *SVC) retarget(f *Frame) {
 		return
 	}
 	s.begin(f)
-	c.target = best
+	if best != c.target || c.within == 0 {
+		c.target, c.within = best, d.Structure.within(best)
+	}
 	s.current = d.Structure.layer[best]
 }
 
@@ -218,11 +221,10 @@ func (s *SVC) missesReference(f *Frame) bool {
 	return false
 }
 
-// decodable is the bit mask of the targets up to the present layer whose frames
-// are all forwarded.
+// decodable is the bit mask of the targets whose frames are all forwarded.
 func (s *SVC) decodable() uint32 {
 	c := &s.dd
-	mask := c.structure.TargetsUpTo(s.current)
+	mask := c.within
 	for t := range c.structure.DecodeTargets() {
 		if bit := c.chainBit(t); bit&^c.intact != 0 {
 			mask &^= 1 << t

@@ -23,7 +23,7 @@ func TestSVCInactive(t *testing.T) {
 		}
 		d := *f.Descriptor
 		if pictures >= 2 && pictures < 4 {
-			d.Active = d.Structure.TargetsUpTo(Layer{1, 2})
+			d.Active = upTo(d.Structure, Layer{1, 2})
 		}
 		f.Descriptor = &d
 		got := s.Select(&f)
@@ -78,6 +78,24 @@ func TestSVCRestart(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, begins)
+}
+
+// TestDescriptorsAfterNone: frames come without descriptors first, then with them,
+// under numbers that were used.
+func TestDescriptorsAfterNone(t *testing.T) {
+	var s SVC
+	s.SetTarget(0, 0)
+	for _, f := range vp9Picture(1, 1, true, true) {
+		require.True(t, s.Select(&f).Forward, "%+v", f)
+	}
+	var state DependencyState
+	var d Descriptor
+	require.NoError(t, state.Parse(keyDescriptor(), &d))
+	f := DescriptorFrame(&d, 3000, true)
+	f.Number, f.Key = vp9Step, false
+	got := s.Select(&f)
+	require.Equal(t, Layer{0, 0}, got.Layer, "it is taken for a frame that was forwarded")
+	require.Zero(t, got.Targets)
 }
 
 // vp9Picture is the frames of a picture without flexible mode.

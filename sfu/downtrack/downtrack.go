@@ -43,9 +43,12 @@ type Config struct {
 	TrackID  string // the track's sid; the id in msid
 	StreamID string // the stream id in msid
 	Stereo   bool   // of audio
-	Codec    webrtc.RTPCodecCapability
-	Backups  []webrtc.RTPCodecCapability // in which it can be sent too, by Use
-	Kind     webrtc.RTPCodecType
+	// Encrypted says that the payload is encrypted end to end. It is sent as it came: a
+	// client decrypts the payload of a packet as a whole, RED and all.
+	Encrypted bool
+	Codec     webrtc.RTPCodecCapability
+	Backups   []webrtc.RTPCodecCapability // in which it can be sent too, by Use
+	Kind      webrtc.RTPCodecType
 	// Bound is called once, from another goroutine, when the stream is negotiated. It
 	// is told which codecs the subscriber takes: 0 is Codec, 1 the first of Backups.
 	// Without the first the stream does not flow before Use.

@@ -28,9 +28,8 @@ type sentPacket struct {
 	twcc     uint16 // transport-wide sequence number it was sent with
 	pic      uint16
 	dd       codec.DDMapping
-	layer    int8
+	layer    uint8 // counted from 1; 0 in an entry that is not in use
 	marker   bool
-	used     bool
 	tl0      uint8
 	keyIdx   uint8
 	resentAt int64 // unix nanoseconds
@@ -41,14 +40,11 @@ type history []sentPacket
 
 func newHistory(n int) history { return make(history, n) }
 
-func (h history) put(e sentPacket) {
-	e.used = true
-	h[int(e.out)%len(h)] = e
-}
+func (h history) put(e sentPacket) { h[int(e.out)%len(h)] = e }
 
 func (h history) get(out uint16) *sentPacket {
 	e := &h[int(out)%len(h)]
-	if !e.used || e.out != out {
+	if e.layer == 0 || e.out != out {
 		return nil
 	}
 	return e
@@ -144,7 +140,7 @@ func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
 	if !d.video {
 		return d.soundAgain(e)
 	}
-	layer := d.layers[e.layer]
+	layer := d.layers[e.layer-1]
 	if layer == nil {
 		return 0
 	}

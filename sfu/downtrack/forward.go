@@ -25,11 +25,13 @@ const maxHold = 40 * time.Millisecond
 
 // What an audio stream that is let through said before is sent too: from so long
 // before its speech began, or from so long ago if it speaks on. What it took to act
-// on the beginning comes on top, within a bound.
+// on the beginning comes on top, within a bound. It takes longest until an encrypted
+// track is negotiated, for which no other stream can stand in.
 const (
 	replayFor   = 60 * time.Millisecond
 	replayMost  = 260 * time.Millisecond
-	maxReplayed = 26 // packets
+	replayFirst = time.Second // at most, of an encrypted track that was not sent before
+	maxReplayed = 60          // packets
 )
 
 // held is a key frame of the target that waits.
@@ -111,8 +113,11 @@ func (d *DownTrack) catchUp(now time.Time) {
 	}
 	var p fanout.Packet
 	var newestTS uint32
-	first, least := newest, replayFor
-	if onset, ok := layer.Onset(now, replayMost-replayFor); ok {
+	first, least, most := newest, replayFor, replayMost
+	if d.cfg.Encrypted && d.packets == 0 {
+		most = replayFirst
+	}
+	if onset, ok := layer.Onset(now, most-replayFor); ok {
 		least += onset
 	}
 	for back := range uint16(maxReplayed) {
@@ -322,6 +327,7 @@ func (d *DownTrack) selected(p *fanout.Packet) bool {
 		d.nested = true
 	}
 	p.Header.Marker = choice.Marker
+	d.ids.active = choice.Targets
 	return true
 }
 
@@ -410,7 +416,7 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		return // caught up with, and it was on its way too
 	}
 	e := sentPacket{
-		out: out, src: p.Header.SequenceNumber, layer: int8(d.current),
+		out: out, src: p.Header.SequenceNumber, layer: uint8(d.current + 1),
 		ts: d.clock.apply(p.Header.Timestamp, p.Arrival), marker: p.Header.Marker,
 	}
 	d.ids.next(&e, p)

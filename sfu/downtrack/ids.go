@@ -6,12 +6,14 @@ import (
 )
 
 // ids keeps what codecs count in the open continuous over changes of the source:
-// picture ids of VP8 and VP9, frame numbers of dependency descriptors.
+// picture ids of VP8 and VP9, frame numbers of dependency descriptors; in these also
+// what they say of the decode targets is made true.
 type ids struct {
-	vp8  codec.VP8Munger
-	vp9  codec.VP9Munger
-	dd   codec.DDMunger
-	desc [codec.MaxDescriptorSize]byte
+	vp8    codec.VP8Munger
+	vp9    codec.VP9Munger
+	dd     codec.DDMunger
+	active uint32 // decode targets that can be decoded from what is sent
+	desc   [codec.MaxDescriptorSize]byte
 }
 
 // begin is called with the first packet of another source.
@@ -36,7 +38,7 @@ func (m *ids) next(e *sentPacket, p *fanout.Packet) {
 		e.pic, e.tl0 = m.vp9.Map(&p.VP9)
 	}
 	if p.Scalable && p.Frame.Descriptor != nil {
-		e.dd = m.dd.Map(p.Frame.Descriptor)
+		e.dd = m.dd.Map(p.Frame.Descriptor, m.active)
 	}
 }
 

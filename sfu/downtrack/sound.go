@@ -8,7 +8,9 @@ import (
 // Sound is sent as the subscriber takes it: RED (RFC 2198) passes through where
 // both ends have it, is taken apart for who has it not, and is made for who has it
 // when packets get lost, the more redundant the more are lost. On a path that carries
-// little more than what is sent, and loses nothing, it is taken apart too.
+// little more than what is sent, and loses nothing, it is taken apart too. What is
+// encrypted end to end is none of this: it passes through, and what gets lost is sent
+// again.
 
 // Shares of lost packets, of 256, from which on RED carries one, two and three
 // packets again.
@@ -38,6 +40,10 @@ type soundSent struct {
 // nil if there is nothing in it.
 func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt uint8) {
 	payload, pt = p.Payload, d.out.pt
+	if d.cfg.Encrypted {
+		d.keepSound(e.out, payload, pt)
+		return payload, pt
+	}
 	from := d.layers[d.current].Mime()
 	opus := payload
 	if from == codec.MimeRED {

@@ -199,12 +199,61 @@ func TestLayersOfOneStream(t *testing.T) {
 				require.Equal(t, wish, int(spatial), "the layer wanted, and none above it")
 				require.Greater(t, len(frames), most, "a higher layer has more frames")
 				most = len(frames)
+				told := tellsTargets(t, got)
+				if wish == MaxLayers-1 && !strings.HasSuffix(name, "key") {
+					require.Zero(t, told, "all is sent")
+				} else {
+					require.Greater(t, told, 1)
+					b.sentAgainAlike(got)
+				}
 				for i, p := range got[:len(got)-1] {
 					require.Equal(t, got[i+1].Timestamp != p.Timestamp, p.Marker, "the marker ends each picture: wish %d, packet %d of %d", wish, i, len(got))
 				}
 			}
 		})
 	}
+}
+
+// tellsTargets checks that the receiver knows of each packet which decode targets are
+// sent, and counts those that tell it: active ones are those with all their frames.
+func tellsTargets(t *testing.T, packets []*rtp.Packet) (told int) {
+	t.Helper()
+	var state codec.DependencyState
+	var d codec.Descriptor
+	for i, p := range packets {
+		require.NoError(t, state.Parse(p.GetExtension(testDescriptorID), &d))
+		if d.ActivePresent {
+			told++
+		}
+		active := false
+		for target := range d.Structure.DecodeTargets() {
+			active = active || state.Active()>>target&1 != 0 && d.DTI(target) != codec.NotPresent
+		}
+		require.True(t, active, "packet %d is of no active target", i)
+	}
+	return told
+}
+
+// sentAgainAlike asks for each packet that carries a mask again.
+func (b *streamBench) sentAgainAlike(packets []*rtp.Packet) {
+	b.t.Helper()
+	var state codec.DependencyState
+	var d codec.Descriptor
+	asked := 0
+	for _, p := range packets {
+		require.NoError(b.t, state.Parse(p.GetExtension(testDescriptorID), &d))
+		if !d.ActivePresent {
+			continue
+		}
+		before := len(b.packets())
+		b.worker.Do(func() { b.down.resend([]rtcp.NackPair{{PacketID: p.SequenceNumber}}, time.Now()) })
+		b.settle()
+		again := b.packets()[before:]
+		require.Len(b.t, again, 1)
+		require.Equal(b.t, p.GetExtension(testDescriptorID), again[0].GetExtension(testDescriptorID))
+		asked++
+	}
+	require.NotZero(b.t, asked)
 }
 
 func TestUnreadableDescriptorsAreNotForwarded(t *testing.T) {

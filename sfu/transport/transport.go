@@ -418,7 +418,7 @@ func (t *Transport) awaitGathered() error {
 // unmatched counts sending sections (audio, video) the client has no place for.
 func (t *Transport) unmatched() (n [2]int) {
 	for _, tr := range t.pc.GetTransceivers() {
-		if tr.Mid() != "" || tr.Sender() == nil || tr.Sender().Track() == nil {
+		if s := tr.Sender(); tr.Mid() != "" || s == nil || s.Track() == nil {
 			continue
 		}
 		if tr.Kind() == webrtc.RTPCodecTypeAudio {
@@ -430,11 +430,15 @@ func (t *Transport) unmatched() (n [2]int) {
 	return n
 }
 
+// mids tells which track each sending section carries. A track may go at any time: the
+// peer connection closes itself when the client ends DTLS.
 func (t *Transport) mids() map[string]string {
 	m := make(map[string]string)
 	for _, tr := range t.pc.GetTransceivers() {
-		if s := tr.Sender(); s != nil && s.Track() != nil && tr.Mid() != "" {
-			m[tr.Mid()] = s.Track().ID()
+		if s := tr.Sender(); s != nil && tr.Mid() != "" {
+			if track := s.Track(); track != nil {
+				m[tr.Mid()] = track.ID()
+			}
 		}
 	}
 	return m

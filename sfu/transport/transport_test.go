@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,6 +146,40 @@ func clientOffer(t *testing.T) string {
 	offer, err := pc.CreateOffer(nil)
 	require.NoError(t, err)
 	return offer.SDP
+}
+
+// TestTracksThatGoMeanwhile: the peer connection takes the tracks from its senders when
+// the client ends DTLS, while a description is made.
+func TestTracksThatGoMeanwhile(t *testing.T) {
+	tr, e := newTestTransport(t, true)
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "TR", "PA")
+	require.NoError(t, err)
+	senders := make(chan *webrtc.RTPSender, 1)
+	require.NoError(t, tr.AddTrack(track, func(s *webrtc.RTPSender, _ error) { senders <- s }))
+	sender := within(t, senders)
+	tr.Negotiate(false)
+	within(t, e.offers)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = sender.ReplaceTrack(nil)
+				_ = sender.ReplaceTrack(track)
+			}
+		}
+	})
+	for range 200_000 {
+		tr.mids()
+		tr.unmatched()
+	}
+	close(done)
+	wg.Wait()
+	require.NoError(t, sender.ReplaceTrack(track))
+	require.Equal(t, map[string]string{"0": "TR"}, tr.mids())
 }
 
 func TestWorkIsBoundedAndEnds(t *testing.T) {

@@ -59,6 +59,7 @@
       .on(RoomEvent.Reconnecting, () => note('reconnecting'))
       .on(RoomEvent.Reconnected, () => note('reconnected'))
       .on(RoomEvent.Disconnected, (reason) => note('disconnected', { reason, reasonName: DisconnectReason[reason] }))
+      .on(RoomEvent.EncryptionError, (err, p) => note('encryptionError', { ...who(p), ...describe(err) }))
       .on(RoomEvent.MediaDevicesError, (err) => note('devicesError', describe(err)));
     room.registerTextStreamHandler('lk.chat', async (reader, from) => {
       note('chat', { identity: from.identity, text: await reader.readAll() });
@@ -76,7 +77,12 @@
     return [...(await owner.getStats()).values()].filter((entry) => entry.type === type);
   }
 
+  const { encryption, crowd, speak, pitches } = window.voices;
+
   window.bare = {
+    crowd,
+    speak,
+    pitches,
     events: () => events,
     state: () => room?.state ?? 'none',
     sid: () => room.localParticipant.sid,
@@ -87,15 +93,21 @@
       })),
     })),
 
-    /** Connects. Resolves to {ok: true, identity} or {ok: false, error}: a refusal is a result too. */
+    /**
+     * Connects. Resolves to {ok: true, identity} or {ok: false, error}: a refusal is a result too.
+     * options: room, connect, passphrase (of end-to-end encryption, with one key for all).
+     */
     async join(url, token, options = {}) {
+      const { passphrase } = options;
       room = new Room({
         adaptiveStream: false,
         dynacast: false,
+        ...(passphrase && { encryption: await encryption(passphrase) }),
         ...options.room,
       });
       window.room = room;
       listen();
+      if (passphrase) await room.setE2EEEnabled(true);
       try {
         await room.connect(url, token, { maxRetries: 0, ...options.connect });
       } catch (err) {

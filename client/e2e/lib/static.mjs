@@ -9,7 +9,9 @@ const files = {
   '/': ['bare/index.html', 'text/html; charset=utf-8'],
   '/bare.js': ['bare/bare.js', 'text/javascript; charset=utf-8'],
   '/bench.js': ['bench/page.js', 'text/javascript; charset=utf-8'],
+  '/voices.js': ['bare/voices.js', 'text/javascript; charset=utf-8'],
   '/portrait.js': ['bare/portrait.js', 'text/javascript; charset=utf-8'],
+  '/e2ee-worker.js': ['node_modules/livekit-client/dist/livekit-client.e2ee.worker.js', 'text/javascript; charset=utf-8'],
   '/livekit-client.js': ['node_modules/livekit-client/dist/livekit-client.umd.js', 'text/javascript; charset=utf-8'],
 };
 
