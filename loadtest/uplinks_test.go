@@ -166,7 +166,8 @@ func switchUplinks(t *testing.T, m mode) {
 	before := running()
 	for i := range uplinkSwitches {
 		link := uplinks[(i+1)%2]
-		require.Contains(t, localAddress(an), fmt.Sprintf("10.201.%d.", i%2), "before switch %d", i)
+		until(t, 10*time.Second, func() bool { return strings.HasPrefix(localAddress(an), fmt.Sprintf("10.201.%d.", i%2)) },
+			func() string { return fmt.Sprintf("before switch %d; sends from %q", i, localAddress(an)) })
 		only(t, link)
 		packets := heard.account.Stats().Packets
 		upstream, _ := told()
