@@ -186,11 +186,7 @@ func (p *participant) muteByAdmin(sid string, muted bool) (*livekit.TrackInfo, e
 		return t.proto(), nil
 	}
 	tell()
-	if t.info.Muted != muted {
-		t.setMuted(muted)
-		p.version++
-		p.room.broadcast(p)
-	}
+	t.muteAndTell(muted)
 	return t.proto(), nil
 }
 

@@ -231,13 +231,20 @@ func TestAGuestIsNobodysSession(t *testing.T) {
 	require.Empty(t, alice.data)
 }
 
+// heardInB has alice of room a forwarded to b, where bob hears the track sid of hers.
+func heardInB(t *testing.T) (n *Node, alice, bob *testClient, sid string) {
+	t.Helper()
+	n = newTestNode(t)
+	alice, bob = connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
+	forwardToB(t, n, "alice")
+	sid = alice.microphone()
+	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
+	return n, alice, bob, sid
+}
+
 // TestARoomThatIsBusyCatchesUp: it holds nobody up, and misses nothing in the end.
 func TestARoomThatIsBusyCatchesUp(t *testing.T) {
-	n := newTestNode(t)
-	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
-	forwardToB(t, n, "alice")
-	sid := alice.microphone()
-	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
+	n, alice, bob, sid := heardInB(t)
 	release := jam(t, n, "b")
 	alice.muteOwn(sid, true)
 	for i := range 200 {
@@ -317,11 +324,7 @@ func TestWhatIsWantedReachesARoomThatIsBusy(t *testing.T) {
 
 // TestAnEndReachesARoomThatIsBusy once it has time.
 func TestAnEndReachesARoomThatIsBusy(t *testing.T) {
-	n := newTestNode(t)
-	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
-	forwardToB(t, n, "alice")
-	sid := alice.microphone()
-	bob.until("sound", func() bool { return len(bob.media[sid]) > 5 })
+	n, _, bob, _ := heardInB(t)
 	release := jam(t, n, "b")
 	require.NoError(t, n.RemoveParticipant(t.Context(), "a", "alice"))
 	release()

@@ -1,12 +1,10 @@
 package sfu
 
 import (
-	"context"
 	"maps"
 	"slices"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/livekit/protocol/utils/guid"
 	"google.golang.org/protobuf/proto"
 
 	"diemcau/sfu/downtrack"
@@ -42,14 +40,8 @@ func (r *report) track(sid string) wanted {
 // receive lets a guest in.
 func (r *Room) receive(f *forward) {
 	l := f.likeness.Load()
-	g := &participant{
-		room: r, sid: guid.New("PA_"), identity: f.identity, state: livekit.ParticipantInfo_ACTIVE, joined: r.now(),
-		perm: l.perm, guest: f, like: &likeness{},
-		published: make(map[string]*publication), subs: make(map[string]*subscription),
-		declined: make(map[string]bool), spared: make(map[string]bool), disabled: make(map[string]bool),
-	}
-	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.log = r.log.With("participant", g.identity, "sid", g.sid)
+	g := r.someone(f.identity)
+	g.state, g.perm, g.guest, g.like = livekit.ParticipantInfo_ACTIVE, l.perm, f, &likeness{}
 	g.resembleWho(l)
 	f.guest = g
 	r.participants[g.identity], r.bySID[g.sid] = g, g
@@ -177,11 +169,7 @@ func (t *publication) resemble(tl trackLikeness) (changed bool) {
 // opens no microphone that its source has closed. Its source is not told.
 func (t *publication) muteGuest(muted bool) {
 	t.mutedHere = muted
-	if now := muted || t.lent.info.Muted; now != t.info.Muted {
-		t.setMuted(now)
-		t.p.version++
-		t.p.room.broadcast(t.p)
-	}
+	t.muteAndTell(muted || t.lent.info.Muted)
 }
 
 // speaker is a guest's part in who speaks: its source's room listens.

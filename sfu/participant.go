@@ -99,25 +99,32 @@ type participant struct {
 	touched  bool                    // there is something to pass on
 }
 
-func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *auth.ClaimGrants) (*participant, error) {
+// someone makes what every participant of the room has, with a client or without.
+func (r *Room) someone(identity string) *participant {
 	p := &participant{
-		room: r, sid: guid.New("PA_"), identity: start.Identity, name: start.Name,
-		metadata: grants.Metadata, attributes: maps.Clone(grants.Attributes),
-		state: livekit.ParticipantInfo_JOINING, joined: r.now(), kind: grants.GetParticipantKind(), kindDetails: grants.GetKindDetails(),
-		perm: grants.Video.ToPermission(), client: start.GetClient(),
-		autoSubscribe: start.AutoSubscribe, adaptiveStream: start.AdaptiveStream,
-		single: start.UseSinglePeerConnection, session: s,
+		room: r, sid: guid.New("PA_"), identity: identity, joined: r.now(),
 		published: make(map[string]*publication), subs: make(map[string]*subscription),
 		declined: make(map[string]bool), spared: make(map[string]bool), disabled: make(map[string]bool),
-		inData: rate.NewLimiter(dataBytesPerSecond, dataBurst), inPackets: rate.NewLimiter(dataPacketsPerSecond, dataPacketsPerSecond),
-		flooded:  rate.NewLimiter(rate.Every(floodEvery), 1),
-		replayed: r.replay.newest,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.log = r.log.With("participant", p.identity, "sid", p.sid)
+	return p
+}
+
+func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *auth.ClaimGrants) (*participant, error) {
+	p := r.someone(start.Identity)
+	p.name, p.metadata, p.attributes = start.Name, grants.Metadata, maps.Clone(grants.Attributes)
 	if p.attributes == nil {
 		p.attributes = make(map[string]string)
 	}
-	p.log = r.log.With("participant", p.identity, "sid", p.sid)
+	p.state, p.kind, p.kindDetails = livekit.ParticipantInfo_JOINING, grants.GetParticipantKind(), grants.GetKindDetails()
+	p.perm, p.client = grants.Video.ToPermission(), start.GetClient()
+	p.autoSubscribe, p.adaptiveStream = start.AutoSubscribe, start.AdaptiveStream
+	p.single, p.session = start.UseSinglePeerConnection, s
+	p.inData = rate.NewLimiter(dataBytesPerSecond, dataBurst)
+	p.inPackets = rate.NewLimiter(dataPacketsPerSecond, dataPacketsPerSecond)
+	p.flooded = rate.NewLimiter(rate.Every(floodEvery), 1)
+	p.replayed = r.replay.newest
 	p.chair = p.perm.CanPublish && (grants.Video.RoomAdmin || grants.Attributes[roleAttribute] == roleChair)
 	p.subPrimary = !p.single && p.perm.CanSubscribe
 	s.p = p

@@ -412,6 +412,15 @@ func (p *participant) mute(m *livekit.MuteTrackRequest) {
 	p.changed()
 }
 
+// muteAndTell mutes the track for everybody, or takes that back, and tells them at once.
+func (t *publication) muteAndTell(muted bool) {
+	if t.info.Muted != muted {
+		t.setMuted(muted)
+		t.p.version++
+		t.p.room.broadcast(t.p)
+	}
+}
+
 func (t *publication) setMuted(muted bool) {
 	t.info.Muted = muted
 	t.p.touch()
