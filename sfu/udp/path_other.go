@@ -1,0 +1,5 @@
+//go:build !linux
+
+package udp
+
+func newPath(c *Conn) path { return plain{c} }
