@@ -22,8 +22,6 @@ package bwe
 
 import (
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 const (
@@ -171,19 +169,21 @@ func (e *Estimator) explain(size int, now int64) int32 {
 	return int32(min(wait, maxExplain))
 }
 
-// Feedback takes a transport-wide congestion control report. A report may come
-// twice, late or never, and may say anything: the work is bounded.
-func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now time.Time) {
-	if fb == nil {
+// Feedback takes a transport-wide congestion control report, an RTCP packet
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01). It may come twice, late or
+// never, and may say anything: the work is bounded. It is not kept.
+func (e *Estimator) Feedback(packet []byte, now time.Time) {
+	r, ok := parseReport(packet)
+	if !ok {
 		return
 	}
 	t := e.us(now)
 	threshold, calm := e.delays.threshold(), e.delays.spread // of before: a growing queue is no jitter
 	e.visit = visit{now: t}
-	if e.history.skips(fb.BaseSequenceNumber) {
+	if e.history.skips(r.base) {
 		e.delays.gap = true
 	}
-	e.history.walk(fb, e.arrivals.unroll(fb.ReferenceTime), e)
+	e.history.walk(&r, e.arrivals.unroll(r.reference), e)
 	if e.visit.news == 0 {
 		return
 	}

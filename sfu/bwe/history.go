@@ -1,7 +1,5 @@
 package bwe
 
-import "github.com/pion/rtcp"
-
 const (
 	minHistory = 512  // packets; about 2 s of one 1.7 Mbps layer
 	maxHistory = 8192 // packets; 4 s at 20 Mbps
@@ -106,29 +104,27 @@ func (h *history) skips(base uint16) bool {
 }
 
 // walk hands each packet of the report that was sent and is still remembered to
-// e.reported. start is the report's reference time; arrival is the receiver's
-// time in µs, valid if timed.
-func (h *history) walk(fb *rtcp.TransportLayerCC, start int64, e *Estimator) {
+// e.reported. start is the report's reference time in µs, the receiver's.
+func (h *history) walk(r *report, start int64, e *Estimator) {
 	if h.ring == nil {
 		return
 	}
-	w := walker{h: h, ext: h.at(fb.BaseSequenceNumber), left: min(int(fb.PacketStatusCount), maxSymbols),
-		deltas: fb.RecvDeltas, arrival: start, e: e}
-	for _, chunk := range fb.PacketChunks {
-		if w.left <= 0 || w.ext > h.last {
-			return
-		}
-		switch c := chunk.(type) {
-		case *rtcp.RunLengthChunk:
-			for range min(int(c.RunLength), w.left) {
-				w.symbol(c.PacketStatusSymbol)
+	w := walker{h: h, ext: h.at(r.base), left: min(r.count, maxSymbols), deltas: r.deltas, arrival: start, e: e}
+	for chunks := r.chunks; len(chunks) >= 2 && w.left > 0 && w.ext <= h.last; chunks = chunks[2:] {
+		chunk := uint16(chunks[0])<<8 | uint16(chunks[1])
+		switch {
+		case chunk&0x8000 == 0: // a run
+			for range min(int(chunk&0x1fff), w.left) {
+				w.symbol(chunk >> 13 & 3)
 			}
-		case *rtcp.StatusVectorChunk:
-			for _, s := range c.SymbolList[:min(len(c.SymbolList), w.left)] {
-				w.symbol(s)
+		case chunk&0x4000 == 0: // a vector of 14 symbols of one bit
+			for i := 13; i >= 0 && w.left > 0; i-- {
+				w.symbol(chunk >> i & 1)
 			}
-		default:
-			return
+		default: // of 7 symbols of two bits
+			for i := 12; i >= 0 && w.left > 0; i -= 2 {
+				w.symbol(chunk >> i & 3)
+			}
 		}
 	}
 }
@@ -137,25 +133,33 @@ type walker struct {
 	h       *history
 	ext     int64
 	left    int
-	deltas  []*rtcp.RecvDelta
+	deltas  []byte
 	arrival int64
 	e       *Estimator
+}
+
+// delta takes the next arrival, of size bytes, in units of 250 µs.
+func (w *walker) delta(size int) bool {
+	if len(w.deltas) < size {
+		w.left = 0 // a report that contradicts itself
+		return false
+	}
+	d := int64(w.deltas[0])
+	if size == 2 {
+		d = int64(int16(uint16(w.deltas[0])<<8 | uint16(w.deltas[1])))
+	}
+	w.arrival += d * 250
+	w.deltas = w.deltas[size:]
+	return true
 }
 
 func (w *walker) symbol(s uint16) {
 	ext := w.ext
 	w.ext++
 	w.left--
-	timed := false
-	if s == rtcp.TypeTCCPacketReceivedSmallDelta || s == rtcp.TypeTCCPacketReceivedLargeDelta {
-		if len(w.deltas) == 0 || w.deltas[0] == nil {
-			w.left = 0 // a report that contradicts itself
-			return
-		}
-		// Clamped to what the format can say: 16 bits of 250 µs.
-		w.arrival += max(min(w.deltas[0].Delta, 8_191_750), -8_192_000)
-		w.deltas = w.deltas[1:]
-		timed = true
+	timed := s == receivedSmall || s == receivedLarge
+	if timed && !w.delta(int(s)) {
+		return
 	}
 	if ext > w.h.last {
 		w.left = 0 // never sent, and so is the rest
@@ -163,6 +167,6 @@ func (w *walker) symbol(s uint16) {
 	}
 	w.h.told = max(w.h.told, ext)
 	if p := w.h.find(ext); p != nil {
-		w.e.reported(p, s != rtcp.TypeTCCPacketNotReceived, timed, w.arrival)
+		w.e.reported(p, s != notReceived, timed, w.arrival)
 	}
 }

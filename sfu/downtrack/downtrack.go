@@ -248,6 +248,7 @@ func (d *DownTrack) Use(c webrtc.RTPCodecCapability, layers [MaxLayers]*uptrack.
 		d.setCodec(c)
 		d.svc, d.nested, d.spatial = codec.SVC{}, false, 0
 		d.out.use(params)
+		d.out.egress.UseRTX(d.out.rtxSSRC)
 		d.layers = layers
 		now := time.Now()
 		d.line.allocate(now)
@@ -326,7 +327,7 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
 	}
 	out := output{
-		egress: writer{ctx.WriteStream(), d.line.cfg.WriteRTCP}, formats: slices.Clone(ctx.CodecParameters()),
+		egress: d.egress(ctx), formats: slices.Clone(ctx.CodecParameters()),
 		ssrc: uint32(ctx.SSRC()), rtxAble: uint32(ctx.SSRCRetransmission()),
 	}
 	if can[0] == 0 {
@@ -350,6 +351,7 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.out = out
+			d.out.egress.UseRTX(d.out.rtxSSRC)
 			d.line.allocate(time.Now())
 			d.choose(time.Now())
 		}
@@ -366,6 +368,17 @@ func (d *DownTrack) Unbind(webrtc.TrackLocalContext) error {
 	return nil
 }
 
+// egress is the way out for the stream. Which it is never changes in the stream's
+// life: packets of one SSRC must be sealed in one place.
+func (d *DownTrack) egress(ctx webrtc.TrackLocalContext) fanout.Egress {
+	if open := d.line.cfg.Egress; open != nil {
+		if e := open(uint32(ctx.SSRC()), d.video); e != nil {
+			return e
+		}
+	}
+	return writer{ctx.WriteStream(), d.line.cfg.WriteRTCP}
+}
+
 // writer is the egress through Pion's own sealing.
 type writer struct {
 	stream webrtc.TrackLocalWriter
@@ -378,6 +391,8 @@ func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
 }
 
 func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
+
+func (w writer) UseRTX(uint32) {}
 
 // matchCodec finds the negotiated format to send a codec in. H.264 agrees in
 // packetization mode where possible, in any case not in one that lacks what is sent,

@@ -57,7 +57,7 @@ const (
 )
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, pool: fanout.New(1, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
+	b := &bench{t: t, pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
 	b.worker = b.pool.Worker()
 	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler)}, b.worker)
 	b.down = New(Config{

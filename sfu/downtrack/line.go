@@ -52,6 +52,10 @@ const (
 type LineConfig struct {
 	// WriteRTCP sends reports to the subscriber.
 	WriteRTCP func([]rtcp.Packet) error
+	// Egress, if set, makes the way out for the stream of an SSRC, for the worker of
+	// the line; without it, or if it gives nil, the stream goes through the peer
+	// connection. It is called when the connection is secured.
+	Egress func(ssrc uint32, video bool) fanout.Egress
 	// Starved is told that a track is paused for want of bandwidth, or no longer.
 	// It runs on the worker's goroutine and must not block; what it does not take
 	// (false) it is told again.
@@ -118,23 +122,23 @@ func (l *Line) Close() {
 	l.worker.Do(func() { l.worker.Remove(l) })
 }
 
-// Feedback takes an RTCP packet of the subscriber's that concerns the line as a
-// whole: transport-wide feedback or a receiver's estimate. Beyond 500 a second
-// they are ignored.
-func (l *Line) Feedback(p rtcp.Packet, now time.Time) {
-	switch p := p.(type) {
-	case *rtcp.TransportLayerCC:
-		l.act(now, func() {
-			l.estimate = true
-			l.est.Feedback(p, now)
-			l.look(now)
-		})
-	case *rtcp.ReceiverEstimatedMaximumBitrate:
-		l.act(now, func() {
-			l.estimate = true
-			l.est.REMB(int64(p.Bitrate), now)
-		})
-	}
+// Feedback takes transport-wide feedback of the subscriber's, an RTCP packet, and
+// keeps it. Beyond 500 RTCP packets a second they are ignored.
+func (l *Line) Feedback(packet []byte, now time.Time) {
+	l.act(now, func() {
+		l.estimate = true
+		l.est.Feedback(packet, now)
+		l.look(now)
+	})
+}
+
+// Estimate takes the subscriber's own estimate of what it can receive (REMB), in bits
+// per second.
+func (l *Line) Estimate(bps int64, now time.Time) {
+	l.act(now, func() {
+		l.estimate = true
+		l.est.REMB(bps, now)
+	})
 }
 
 // act has the worker do what a subscriber's RTCP asks, within its rate.

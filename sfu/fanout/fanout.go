@@ -23,15 +23,27 @@ const (
 	maxPackets  = 8192 // packets; more are dropped and counted
 	maxCommands = 4096 // commands; the caller waits for room
 	tickEvery   = 50 * time.Millisecond
-	paceEvery   = 4 * time.Millisecond
-	maxPacket   = 1500 // bytes
+	paceEvery   = 2 * time.Millisecond
+	gatherFor   = time.Millisecond // a packet waits so long for the rest of its frame, to leave with it
+	maxPacket   = 1500             // bytes
 )
 
 // Egress takes the finished RTP and RTCP packets of one subscriber's stream and
-// seals and sends them. It must not keep header or payload.
+// seals and sends them. It must not keep header or payload. Its methods are called
+// by the worker of the stream only.
 type Egress interface {
 	WriteRTP(header *rtp.Header, payload []byte) error
 	WriteRTCP(pkts []rtcp.Packet) error
+	// UseRTX says, before the first packet and when it changes, which SSRC
+	// retransmissions bear (RFC 4588); 0: a packet is sent again as it was.
+	UseRTX(ssrc uint32)
+}
+
+// Sender is what a worker sends by: it gathers what the egresses of the worker's
+// members take, and sends it when it is flushed.
+type Sender interface {
+	Pending() bool // there is something to flush
+	Flush()
 }
 
 // Ring is where a feed's packets are: At copies the packet of a slot into buf
@@ -50,7 +62,7 @@ type Member interface {
 type Line interface {
 	// Tick is called every 50 ms.
 	Tick(now time.Time)
-	// Pace is called every 4 ms from Wake on until it returns false.
+	// Pace is called every 2 ms from Wake on until it returns false.
 	Pace(now time.Time) (again bool)
 }
 
@@ -89,22 +101,29 @@ type Worker struct {
 	packets  chan item
 	commands chan func()
 	load     atomic.Int32 // subscribers
+	sender   Sender       // nil: what members send leaves at once
 
 	// Owned by run.
-	lines map[Line]struct{}
-	awake map[Line]struct{}
-	buf   [maxPacket]byte
-	pkt   Packet
+	partial bool      // the newest packet was not the last of its frame
+	since   time.Time // something waits to be flushed; zero if not
+	lines   map[Line]struct{}
+	awake   map[Line]struct{}
+	buf     [maxPacket]byte
+	pkt     Packet
 }
 
-// New starts a pool of n workers.
-func New(n int, log *slog.Logger) *Pool {
+// New starts a pool of n workers. Each sends by what sender, if it is set, makes for
+// it.
+func New(n int, sender func() Sender, log *slog.Logger) *Pool {
 	p := &Pool{done: make(chan struct{})}
 	for i := range n {
 		w := &Worker{
 			pool: p, index: i,
 			packets: make(chan item, maxPackets), commands: make(chan func(), maxCommands),
 			lines: make(map[Line]struct{}), awake: make(map[Line]struct{}),
+		}
+		if sender != nil {
+			w.sender = sender()
 		}
 		p.workers = append(p.workers, w)
 		p.wg.Add(1)
@@ -166,6 +185,9 @@ func (w *Worker) Do(fn func()) bool {
 	}
 }
 
+// Sender is what the worker sends by, nil if it has none.
+func (w *Worker) Sender() Sender { return w.sender }
+
 // Idle tells whether no packet waits for the worker.
 func (w *Worker) Idle() bool { return len(w.packets) == 0 }
 
@@ -224,9 +246,10 @@ func (f *Feed) Subscribers() (n int) {
 
 func (w *Worker) run() {
 	defer w.pool.wg.Done()
-	tick, pace := time.NewTicker(tickEvery), time.NewTicker(paceEvery)
+	tick, pace, gather := time.NewTicker(tickEvery), time.NewTicker(paceEvery), time.NewTimer(gatherFor)
 	defer tick.Stop()
 	defer pace.Stop()
+	defer gather.Stop()
 	pacing := true
 	for {
 		if paced := len(w.awake) > 0; paced != pacing {
@@ -251,10 +274,38 @@ func (w *Worker) run() {
 			for l := range w.lines {
 				l.Tick(now)
 			}
+		case <-gather.C:
+			w.partial = false // it waited long enough
 		case <-w.pool.done:
 			return
 		}
+		if wait := w.settle(); wait > 0 {
+			gather.Reset(wait)
+		}
 	}
+}
+
+// settle flushes what was sent once the worker has nothing more to do at once and the
+// frame under way is whole, or when it has waited for that long enough. It returns
+// how long it is still to wait, if that has begun just now.
+func (w *Worker) settle() (wait time.Duration) {
+	if w.sender == nil || !w.sender.Pending() {
+		return 0
+	}
+	begun := w.since.IsZero()
+	if w.partial || len(w.packets) > 0 || len(w.commands) > 0 {
+		now := time.Now()
+		if begun {
+			w.since = now
+			return gatherFor
+		}
+		if now.Sub(w.since) < gatherFor {
+			return 0
+		}
+	}
+	w.since = time.Time{}
+	w.sender.Flush()
+	return 0
 }
 
 func (w *Worker) forward(it item) {
@@ -275,6 +326,7 @@ func (w *Worker) forward(it item) {
 	for _, m := range *members {
 		m.Forward(p)
 	}
+	w.partial = !p.Header.Marker && !p.Whole
 	*p = Packet{} // or an idle worker keeps the ring of a stream that has ended
 }
 

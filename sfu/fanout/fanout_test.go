@@ -59,7 +59,7 @@ func settle(t testing.TB, w *Worker) {
 }
 
 func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
-	p := New(2, slog.New(slog.DiscardHandler))
+	p := New(2, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed, other := p.NewFeed(ring, Format{Mime: codec.MimeVP8}), p.NewFeed(ring, Format{Mime: codec.MimeVP8})
@@ -103,7 +103,7 @@ func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
 }
 
 func TestAFullQueueDropsAndCounts(t *testing.T) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
 	w, m := p.Worker(), &counter{block: make(chan struct{})}
@@ -121,7 +121,7 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 }
 
 func TestWhatIsNoRTPIsIgnored(t *testing.T) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeH264})
@@ -139,7 +139,7 @@ func TestWhatIsNoRTPIsIgnored(t *testing.T) {
 }
 
 func BenchmarkForward(b *testing.B) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
