@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	bufferSize = 16 << 10 // bytes; one frame of a camera, mostly
-	maxBuffers = 512      // kept for the next flush; more are left to the garbage collector
-	maxPending = 1 << 20  // bytes after which a shard does not wait for its flush
+	bufferSize = 16 << 10  // bytes; one frame of a camera, mostly
+	maxBuffers = 512       // kept for the next flush; more are left to the garbage collector
+	maxPending = 256 << 10 // bytes after which a shard should be flushed; it waits for four times as many
 )
 
 // Errors of a Writer.
@@ -72,8 +72,8 @@ func NewShard(count *Counters, log *slog.Logger) *Shard {
 	return s
 }
 
-// Pending tells whether there is something to flush.
-func (s *Shard) Pending() bool { return len(s.dirty) > 0 }
+// Full tells whether so much waits that it should leave.
+func (s *Shard) Full() bool { return s.pending > maxPending }
 
 // Flush sends what was written since the last time.
 func (s *Shard) Flush() {

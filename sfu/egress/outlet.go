@@ -126,7 +126,7 @@ func (w *Writer) WriteRTP(h *rtp.Header, payload []byte) error {
 		o.dirty = true
 		o.shard.dirty = append(o.shard.dirty, o)
 	}
-	if o.shard.pending += room; o.shard.pending > maxPending {
+	if o.shard.pending += room; o.shard.pending > 4*maxPending {
 		o.shard.Flush()
 	}
 	return nil

@@ -24,8 +24,7 @@ const (
 	maxCommands = 4096 // commands; the caller waits for room
 	tickEvery   = 50 * time.Millisecond
 	paceEvery   = 2 * time.Millisecond
-	gatherFor   = time.Millisecond // a packet waits so long for the rest of its frame, to leave with it
-	maxPacket   = 1500             // bytes
+	maxPacket   = 1500 // bytes
 )
 
 // Egress takes the finished RTP and RTCP packets of one subscriber's stream and
@@ -42,7 +41,8 @@ type Egress interface {
 // Sender is what a worker sends by: it gathers what the egresses of the worker's
 // members take, and sends it when it is flushed.
 type Sender interface {
-	Pending() bool // there is something to flush
+	// Full tells whether so much waits that it should not wait for more.
+	Full() bool
 	Flush()
 }
 
@@ -104,12 +104,9 @@ type Worker struct {
 	sender   Sender       // nil: what members send leaves at once
 
 	// Owned by run.
-	partial bool      // the newest packet was not the last of its frame
-	since   time.Time // something waits to be flushed; zero if not
-	lines   map[Line]struct{}
-	awake   map[Line]struct{}
-	buf     [maxPacket]byte
-	pkt     Packet
+	lines map[Line]struct{}
+	awake map[Line]struct{}
+	bundle
 }
 
 // New starts a pool of n workers. Each sends by what sender, if it is set, makes for
@@ -188,8 +185,9 @@ func (w *Worker) Do(fn func()) bool {
 // Sender is what the worker sends by, nil if it has none.
 func (w *Worker) Sender() Sender { return w.sender }
 
-// Idle tells whether no packet waits for the worker.
-func (w *Worker) Idle() bool { return len(w.packets) == 0 }
+// Idle tells whether no packet waits for the worker or in it. Call it on the worker's
+// goroutine.
+func (w *Worker) Idle() bool { return len(w.packets) == 0 && w.n == 0 }
 
 // Add makes l known to its worker, which ticks it from then on. Call it on the
 // worker's goroutine.
@@ -242,92 +240,6 @@ func (f *Feed) Subscribers() (n int) {
 		}
 	}
 	return n
-}
-
-func (w *Worker) run() {
-	defer w.pool.wg.Done()
-	tick, pace, gather := time.NewTicker(tickEvery), time.NewTicker(paceEvery), time.NewTimer(gatherFor)
-	defer tick.Stop()
-	defer pace.Stop()
-	defer gather.Stop()
-	pacing := true
-	for {
-		if paced := len(w.awake) > 0; paced != pacing {
-			if pacing = paced; paced {
-				pace.Reset(paceEvery)
-			} else {
-				pace.Stop()
-			}
-		}
-		select {
-		case fn := <-w.commands:
-			fn()
-		case it := <-w.packets:
-			w.forward(it)
-		case now := <-pace.C:
-			for l := range w.awake {
-				if !l.Pace(now) {
-					delete(w.awake, l)
-				}
-			}
-		case now := <-tick.C:
-			for l := range w.lines {
-				l.Tick(now)
-			}
-		case <-gather.C:
-			w.partial = false // it waited long enough
-		case <-w.pool.done:
-			return
-		}
-		if wait := w.settle(); wait > 0 {
-			gather.Reset(wait)
-		}
-	}
-}
-
-// settle flushes what was sent once the worker has nothing more to do at once and the
-// frame under way is whole, or when it has waited for that long enough. It returns
-// how long it is still to wait, if that has begun just now.
-func (w *Worker) settle() (wait time.Duration) {
-	if w.sender == nil || !w.sender.Pending() {
-		return 0
-	}
-	begun := w.since.IsZero()
-	if w.partial || len(w.packets) > 0 || len(w.commands) > 0 {
-		now := time.Now()
-		if begun {
-			w.since = now
-			return gatherFor
-		}
-		if now.Sub(w.since) < gatherFor {
-			return 0
-		}
-	}
-	w.since = time.Time{}
-	w.sender.Flush()
-	return 0
-}
-
-func (w *Worker) forward(it item) {
-	members := it.feed.members[w.index].Load()
-	if members == nil || len(*members) == 0 {
-		return
-	}
-	n, _ := it.feed.ring.At(it.slot, w.buf[:])
-	if n == 0 {
-		w.pool.Late.Add(1)
-		return
-	}
-	p := &w.pkt
-	if !w.Parse(it.feed, p, w.buf[:n]) {
-		return
-	}
-	p.Arrival, p.Now = it.arrival, time.Now()
-	for _, m := range *members {
-		m.Forward(p)
-	}
-	w.partial = !p.Header.Marker && !p.Whole
-	*p = Packet{} // or an idle worker keeps the ring of a stream that has ended
 }
 
 // Parse takes buf apart, a packet of f; false if it is no RTP packet. Call it on

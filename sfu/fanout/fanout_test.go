@@ -52,10 +52,10 @@ func vp8Packet(seq uint16, key bool) []byte {
 
 func settle(t testing.TB, w *Worker) {
 	t.Helper()
-	require.Eventually(t, w.Idle, 5*time.Second, time.Millisecond)
-	done := make(chan struct{})
-	require.True(t, w.Do(func() { close(done) }))
-	<-done
+	require.Eventually(t, func() bool {
+		idle := make(chan bool, 1)
+		return w.Do(func() { idle <- w.Idle() }) && <-idle
+	}, 5*time.Second, time.Millisecond)
 }
 
 func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
@@ -155,7 +155,8 @@ func BenchmarkForward(b *testing.B) {
 		binary.BigEndian.PutUint16(raw[2:], seq)
 		slot, _ := ring.Store(seq, raw)
 		seq++
-		w.forward(item{feed: feed, slot: slot})
+		w.take(item{feed: feed, slot: slot})
+		w.forward()
 	}
 }
 
