@@ -35,6 +35,10 @@ const (
 // Config bounds the estimate, in bits per second.
 type Config struct {
 	Min, Start, Max int64
+	// Spare is up to which it is tried what a path carries beyond what is wished, so
+	// that frames may leave faster; 0: not at all. It is not tried on a path whose
+	// limit was met.
+	Spare int64
 }
 
 // Stats is for logs and metrics. Rates are in bits per second.
@@ -81,6 +85,8 @@ type Estimator struct {
 	wish     int64
 	rtt      int64 // µs
 	capacity int64
+	proven   int64 // highest rate that a probe showed
+	spares   int   // probes beyond the wish that may still be made
 
 	backlog     float64 // bytes of ours waiting at the bottleneck if it carries target
 	backlogAt   int64
@@ -111,7 +117,7 @@ type Estimator struct {
 func New(cfg Config, now time.Time) *Estimator {
 	cfg.Min = max(cfg.Min, 1_000)
 	cfg.Max = max(cfg.Max, cfg.Min)
-	e := &Estimator{cfg: cfg, origin: now, rtt: defaultRTT, unanswered: -1, lastReport: -1, restored: -1 << 40}
+	e := &Estimator{cfg: cfg, origin: now, rtt: defaultRTT, unanswered: -1, lastReport: -1, restored: -1 << 40, spares: mostSpares}
 	e.probe.fast = true
 	e.set(cfg.Start)
 	return e
@@ -310,6 +316,12 @@ func (e *Estimator) judgeProbe(now int64) {
 	}
 	if r.limit {
 		e.capacity = r.rate
+	} else {
+		e.proven = max(e.proven, r.claim)
+	}
+	if e.probe.spare { // whatever it showed, there is no hurry
+		e.probe.active, e.probe.next = false, now+spareEvery
+		return
 	}
 	if progress || r.rate >= e.probe.rate*85/100 && !r.limit {
 		e.probe.succeeded(now, !r.limit)
@@ -349,7 +361,8 @@ func (e *Estimator) SetRTT(rtt time.Duration) {
 }
 
 // SetWish tells how much, in bits per second, could be used at most if there
-// were room. Probes aim a bit above it, and there are none once Target covers it.
+// were room. Probes aim a bit above it, and there are none once Target covers it, but
+// for those of Config.Spare.
 func (e *Estimator) SetWish(bps int64) {
 	e.wish = max(min(bps, int64(float64(e.cfg.Max)/covered)), 0)
 }
@@ -369,8 +382,11 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 		p.Bytes, p.Duration, p.MinPackets = 300, 10*time.Millisecond, 2
 		return p, true
 	}
-	if e.state != open || e.probe.active || e.losses.testing || t < e.probe.next || float64(e.target) >= covered*float64(e.wish) {
+	if e.state != open || e.probe.active || e.losses.testing || t < e.probe.next {
 		return Probe{}, false
+	}
+	if float64(e.target) >= covered*float64(e.wish) {
+		return e.spareProbe(t)
 	}
 	rate := e.target * 3 / 2
 	if e.probe.fast {
@@ -384,6 +400,23 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 		return Probe{}, false
 	}
 	return e.probe.start(rate, e.target, t), true
+}
+
+// spareProbe tries twice of what the path has carried, in order not to disturb one
+// that carries no more.
+func (e *Estimator) spareProbe(t int64) (Probe, bool) {
+	base := max(e.proven, e.delays.rate(500*ms))
+	rate := min(2*base, e.cfg.Spare)
+	if base == 0 || rate < base*110/100 || t < spareAfter || e.capacity > 0 || e.spares == 0 || e.ceiling > 0 && t < e.ceilingUntil || e.losses.floor > 0 {
+		return Probe{}, false
+	}
+	if queue, _, _ := e.delays.least(detectSpan, detectMost, detectCount); queue > drained {
+		return Probe{}, false
+	}
+	e.spares--
+	p := e.probe.start(rate, base, t)
+	e.probe.spare = true
+	return p, true
 }
 
 // Target is the bit rate that may be spent on everything, overhead included.

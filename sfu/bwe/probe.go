@@ -21,6 +21,13 @@ const (
 	doubtful = 0.92
 )
 
+// Of probes for more than is wished.
+const (
+	spareAfter = 3_000 * ms // since the beginning, when there is more to do
+	spareEvery = 500 * ms
+	mostSpares = 7 // for one path; five suffice from 1 to 25 Mbps
+)
+
 // backoff is the wait after so many failures in a row.
 var backoff = [...]int64{1_500 * ms, 3_000 * ms, 3_600 * ms}
 
@@ -40,6 +47,7 @@ type Probe struct {
 type prober struct {
 	id     int // of the newest probe
 	active bool
+	spare  bool // for more than is wished
 	rate   int64
 	begin  int64
 	end    int64

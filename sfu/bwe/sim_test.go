@@ -46,6 +46,7 @@ type path struct {
 	top      int // highest layer asked for
 	start    int64
 	wish     int64
+	modest   bool // nothing beyond the wish is tried
 	end      int64
 }
 
@@ -146,7 +147,11 @@ func run(p path, seed int64) *record {
 	s.seq = uint16(s.rng.Intn(1 << 16))
 	s.offset = int64(s.rng.Intn(1 << 30))
 	s.nextFB = int64(s.rng.Intn(int(p.interval)))
-	s.e = New(Config{Min: 100_000, Start: p.start, Max: 20_000_000}, s.now)
+	cfg := Config{Min: 100_000, Start: p.start, Max: 30_000_000, Spare: 25_000_000}
+	if p.modest {
+		cfg.Spare = 0
+	}
+	s.e = New(cfg, s.now)
 	s.e.SetRTT(time.Duration(2*p.oneWay)*time.Microsecond + 5*time.Millisecond)
 	s.e.SetWish(cmp.Or(p.wish, simLayers[p.top]*105/100+audioRate))
 	origin := s.now

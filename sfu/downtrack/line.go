@@ -19,6 +19,7 @@ const (
 	minEstimate   = 100_000
 	startEstimate = 3_000_000 // a camera's high layer: too much is noticed within a quarter of a second
 	maxEstimate   = 100_000_000
+	spareEstimate = 25_000_000 // tried beyond what is wanted: at this rate a frame leaves at once
 )
 
 const (
@@ -107,7 +108,7 @@ func NewLine(cfg LineConfig, worker *fanout.Worker) *Line {
 	l := &Line{
 		cfg: cfg, worker: worker, limiter: rate.NewLimiter(feedbackPerSecond, feedbackPerSecond),
 		flooded:  rate.NewLimiter(rate.Every(floodEvery), 1),
-		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate}, now),
+		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate, Spare: spareEstimate}, now),
 		lastLook: now,
 	}
 	worker.Do(func() { worker.Add(l) })
