@@ -182,6 +182,10 @@ func (d *DownTrack) Close() {
 			d.detach(i)
 		}
 		d.line.remove(d)
+		if d.out.egress != nil {
+			d.out.ready = false
+			d.out.egress.Close()
+		}
 	})
 }
 
@@ -393,6 +397,8 @@ func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
 func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
 
 func (w writer) UseRTX(uint32) {}
+
+func (w writer) Close() {}
 
 // matchCodec finds the negotiated format to send a codec in. H.264 agrees in
 // packetization mode where possible, in any case not in one that lacks what is sent,

@@ -90,6 +90,14 @@ func (w *Writer) UseRTX(ssrc uint32) {
 	}
 }
 
+// Close forgets what was sent. Call it on the worker's goroutine.
+func (w *Writer) Close() {
+	w.out.sealer.End(w.ssrc)
+	if w.rtxID != 0 {
+		w.out.sealer.End(w.rtxID)
+	}
+}
+
 // WriteRTCP sends reports.
 func (w *Writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
 

@@ -36,6 +36,8 @@ type Egress interface {
 	// UseRTX says, before the first packet and when it changes, which SSRC
 	// retransmissions bear (RFC 4588); 0: a packet is sent again as it was.
 	UseRTX(ssrc uint32)
+	// Close is called after the last packet.
+	Close()
 }
 
 // Sender is what a worker sends by: it gathers what the egresses of the worker's

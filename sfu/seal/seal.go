@@ -39,7 +39,7 @@ type Sealer struct {
 	ctx      *srtp.Context
 	overhead int
 	header   rtp.Header
-	streams  map[uint32]*Stream
+	streams  map[uint32]*Stream // nil for an SSRC that has ended
 }
 
 // NewSealer makes the sealer of a session. It fails on a profile or key that SRTP
@@ -64,20 +64,27 @@ func NewSealer(k Keys) (*Sealer, error) {
 func (s *Sealer) Overhead() int { return s.overhead }
 
 // Stream is what was sealed of one SSRC; there is one for each, however often it is
-// asked for.
+// asked for. An SSRC that has ended seals nothing any more.
 func (s *Sealer) Stream(ssrc uint32) *Stream {
-	st := s.streams[ssrc]
+	st, known := s.streams[ssrc]
 	if st == nil {
-		st = &Stream{sealer: s, ssrc: ssrc}
+		st = &Stream{sealer: s, ssrc: ssrc, ended: known}
+	}
+	if !known {
 		s.streams[ssrc] = st
 	}
 	return st
 }
 
+// End says that no more packets of an SSRC come; it is remembered, what was sealed of
+// it is not.
+func (s *Sealer) End(ssrc uint32) { s.streams[ssrc] = nil }
+
 // Stream seals the packets of one SSRC.
 type Stream struct {
 	sealer *Sealer
 	ssrc   uint32
+	ended  bool // and which indices were used is forgotten
 	used   window
 	tags   []uint64 // by index, the last bytes of what was sealed; nil unless kept
 }
@@ -99,7 +106,7 @@ func (st *Stream) Seal(pkt []byte) ([]byte, error) {
 	}
 	index, ok := st.used.index(binary.BigEndian.Uint16(pkt[2:]))
 	was := st.used.state(index, len(st.tags))
-	if !ok || was == spent {
+	if !ok || was == spent || st.ended {
 		return nil, ErrSealed
 	}
 	out, err := st.sealer.ctx.EncryptRTP(pkt[:0], pkt, &st.sealer.header)

@@ -117,6 +117,21 @@ func TestWithTagsThePacketItselfMayGoAgain(t *testing.T) {
 	})
 }
 
+func TestAnSSRCThatHasEndedIsNotSealedAgain(t *testing.T) {
+	st := newStream(t, testKeys(t, profiles[0]), 7)
+	s := st.sealer
+	require.Same(t, st, s.Stream(7))
+	_, err := st.Seal(packet(t, 1, 7, 1))
+	require.NoError(t, err)
+	s.End(7)
+	_, err = st.Seal(packet(t, 2, 7, 1))
+	require.NoError(t, err, "what was under way")
+	_, err = s.Stream(7).Seal(packet(t, 3, 7, 1))
+	require.ErrorIs(t, err, ErrSealed)
+	_, err = s.Stream(8).Seal(packet(t, 1, 8, 1))
+	require.NoError(t, err)
+}
+
 func TestSealRefusesWhatIsNoPacketOfTheStream(t *testing.T) {
 	st := newStream(t, testKeys(t, profiles[0]), 7)
 	b := packet(t, 1, 7, 1)
