@@ -82,12 +82,12 @@ func (o *Outlet) NewWriter(ssrc uint32, video bool, rtcp func([]rtcp.Packet) err
 // goroutine.
 func (w *Writer) UseRTX(ssrc uint32) {
 	w.media = w.out.sealer.Stream(w.ssrc)
-	w.rtx, w.rtxID = nil, ssrc
-	if ssrc != 0 {
-		w.rtx = w.out.sealer.Stream(ssrc)
-	} else {
+	if ssrc == 0 {
+		w.rtx = nil
 		w.media.KeepTags(w.tags)
+		return
 	}
+	w.rtx, w.rtxID = w.out.sealer.Stream(ssrc), ssrc
 }
 
 // Close forgets what was sent. Call it on the worker's goroutine.
