@@ -116,8 +116,8 @@ func (m *many) SetWriteDeadline(t time.Time) error {
 	return m.opError("set", m.writable.file.SetReadDeadline(t))
 }
 
-// Close waits for calls that are under way, which it ends, and batches that are
-// being sent before it closes the socket under them.
+// Close ends reads and writes and waits until they are out of their calls, which
+// use fd. A batch that is being sent keeps the socket open until it has left.
 func (m *many) Close() error {
 	if m.closed.Swap(true) {
 		return m.opError("close", net.ErrClosed)
