@@ -67,7 +67,7 @@ func (b *Batch) Add(to netip.AddrPort, p []byte, size int, ref any) {
 	for ; len(p) > 0; t.rest = true {
 		t.p = p[:min(most, len(p))]
 		p = p[len(t.p):]
-		if t.err, t.lost = nil, 0; !t.to.IsValid() || t.to.Addr().Is4() != b.conn.v4 {
+		if t.err, t.lost = nil, 0; !b.conn.reaches(t.to) {
 			t.fail(t.datagrams(), syscall.EAFNOSUPPORT)
 		}
 		b.trains = append(b.trains, t)

@@ -82,3 +82,37 @@ func BenchmarkReceive(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRoundTrip sends one datagram back and forth, so that the reader waits
+// for each.
+func BenchmarkRoundTrip(b *testing.B) {
+	for _, m := range []mode{{name: "plain", plain: true}, best} {
+		b.Run(m.name, func(b *testing.B) {
+			near, far := m.listen(b, ips[0], Config{}), m.listen(b, ips[0], Config{})
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				buf := make([]byte, 1500)
+				for {
+					n, from, err := far.ReadFromAddrPort(buf)
+					if err != nil {
+						return
+					}
+					_, _ = far.WriteToAddrPort(buf[:n], from)
+				}
+			}()
+			buf := make([]byte, benchPacket)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := near.WriteToAddrPort(buf, at(far)); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := near.ReadFromAddrPort(buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+			require.NoError(b, far.Close())
+			<-done
+		})
+	}
+}

@@ -2,4 +2,6 @@
 
 package udp
 
-func newPath(c *Conn) path { return plain{c} }
+import "net"
+
+func newPath(c *Conn, sock *net.UDPConn) path { return plain{sock, c} }

@@ -1,13 +1,19 @@
 package udp
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // plain is the path of one system call a datagram.
-type plain struct{ c *Conn }
+type plain struct {
+	*net.UDPConn
+	c *Conn
+}
 
 func (p plain) read(b []byte) (int, netip.AddrPort, error) {
 	for {
-		n, from, err := p.c.sock.ReadFromUDPAddrPort(b)
+		n, from, err := p.ReadFromUDPAddrPort(b)
 		if pending(err) {
 			continue
 		}
@@ -23,6 +29,8 @@ func (p plain) read(b []byte) (int, netip.AddrPort, error) {
 		return n, from, nil
 	}
 }
+
+func (p plain) write(b []byte, to netip.AddrPort) (int, error) { return p.WriteToUDPAddrPort(b, to) }
 
 // each calls send with the datagrams of the trains one by one, a second time if
 // the error may be that of an earlier datagram. It returns how many calls it made.

@@ -9,30 +9,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// plainSender sends with sendto. The socket is non-blocking, as all of package
-// net are; but it goes through RawConn.Control and not net.UDPConn, which would
-// wait for room, for writers that wait, and heed the write deadline.
+// plainSender sends with sendto. The socket does not block, as none of package
+// net does; but it goes through RawConn.Control and not net.UDPConn, which would
+// wait for room, behind writers that wait, and heed the write deadline.
 type plainSender struct {
-	c      *Conn
-	run    func(fd uintptr)                   // s.flush
-	one    func([]byte, netip.AddrPort) error // s.sendto
-	trains []train
+	plain
+	target target
+	run    func(fd uintptr)                        // s.flush
+	one    func(b []byte, to netip.AddrPort) error // s.sendto
+	fd     int                                     // within flush
+	trains []train                                 // within send
 	calls  int
-	fd     int
-	v4     unix.SockaddrInet4
-	v6     unix.SockaddrInet6
-	zones  zones
 }
 
 func (p plain) newSender() sender {
-	s := &plainSender{c: p.c}
+	s := &plainSender{plain: p}
 	s.run, s.one = s.flush, s.sendto
 	return s
 }
 
 func (s *plainSender) send(trains []train) (calls int, err error) {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
 	s.trains, s.calls = trains, 0
-	err = s.c.raw.Control(s.run)
+	err = raw.Control(s.run)
 	s.trains = nil
 	return s.calls, err
 }
@@ -42,18 +44,31 @@ func (s *plainSender) flush(fd uintptr) {
 	s.calls = each(s.trains, s.one)
 }
 
-func (s *plainSender) sendto(p []byte, to netip.AddrPort) error {
-	var sa unix.Sockaddr
-	if s.c.v4 {
-		s.v4.Addr, s.v4.Port = to.Addr().As4(), int(to.Port())
-		sa = &s.v4
-	} else {
-		s.v6.Addr, s.v6.Port, s.v6.ZoneId = to.Addr().As16(), int(to.Port()), s.zones.index(to.Addr().Zone())
-		sa = &s.v6
-	}
+func (s *plainSender) sendto(b []byte, to netip.AddrPort) error {
+	return sendto(s.fd, b, 0, s.target.sockaddr(to))
+}
+
+func sendto(fd int, b []byte, flags int, to unix.Sockaddr) error {
 	for {
-		if err := unix.Sendto(s.fd, p, 0, sa); !errors.Is(err, unix.EINTR) {
+		if err := unix.Sendto(fd, b, flags, to); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
+}
+
+// target makes addresses for sendto without allocating.
+type target struct {
+	v4    unix.SockaddrInet4
+	v6    unix.SockaddrInet6
+	zones zones
+}
+
+// sockaddr returns an address that is good until the next call.
+func (t *target) sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		t.v4.Addr, t.v4.Port = a.Addr().As4(), int(a.Port())
+		return &t.v4
+	}
+	t.v6.Addr, t.v6.Port, t.v6.ZoneId = a.Addr().As16(), int(a.Port()), t.zones.index(a.Addr().Zone())
+	return &t.v6
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -25,9 +26,10 @@ const (
 // receiver is the receiving half of many.
 type receiver struct {
 	mu    sync.Mutex // held by the reader
-	conn  *Conn
-	run   func(fd uintptr) bool // r.fill
-	errno syscall.Errno         // of the last call
+	many  *many
+	run   func(fd uintptr) bool     // r.fill
+	until atomic.Pointer[time.Time] // the deadline; nil: none
+	errno syscall.Errno             // of the last call
 	zones zones
 
 	n, at int // messages there, and the one that is handed out
@@ -42,8 +44,8 @@ type receiver struct {
 	buf  []byte
 }
 
-func (r *receiver) init(c *Conn) {
-	r.conn, r.run = c, r.fill
+func (r *receiver) init(m *many) {
+	r.many, r.run = m, r.fill
 	r.buf = make([]byte, receiveMessages*receiveBytes)
 	for i := range r.hdr {
 		r.iov[i].Base = &r.buf[i*receiveBytes]
@@ -59,6 +61,7 @@ func (r *receiver) init(c *Conn) {
 func (r *receiver) read(b []byte) (int, netip.AddrPort, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	tap := r.many.conn.tap
 	for {
 		if err := r.ended(); err != nil {
 			return 0, netip.AddrPort{}, err
@@ -69,7 +72,7 @@ func (r *receiver) read(b []byte) (int, netip.AddrPort, error) {
 			}
 		}
 		p := r.next()
-		if r.conn.tap != nil && r.conn.tap(p, r.from) {
+		if tap != nil && tap(p, r.from) {
 			continue
 		}
 		return copy(b, p), r.from, nil
@@ -77,41 +80,36 @@ func (r *receiver) read(b []byte) (int, netip.AddrPort, error) {
 }
 
 // ended says what ends reading even if datagrams are there.
-func (r *receiver) ended() (err error) {
-	until := r.conn.readUntil.Load()
-	switch {
-	case r.conn.closed.Load():
-		err = net.ErrClosed
-	case until != nil && !time.Now().Before(*until):
-		err = os.ErrDeadlineExceeded
-	default:
-		return nil
+func (r *receiver) ended() error {
+	if r.many.closed.Load() {
+		return r.many.opError("read", net.ErrClosed)
 	}
-	return &net.OpError{Op: "read", Net: "udp", Source: r.conn.LocalAddr(), Err: err}
+	if until := r.until.Load(); until != nil && !time.Now().Before(*until) {
+		return r.many.opError("read", os.ErrDeadlineExceeded)
+	}
+	return nil
 }
 
 // wait fetches messages, none if the call met the error of an earlier datagram.
 func (r *receiver) wait() error {
 	r.n, r.at = 0, 0
-	if err := r.conn.raw.Read(r.run); err != nil {
-		return err
+	err := r.many.readable.raw.Read(r.run)
+	if err == nil && r.errno != 0 && !pendingErrno(r.errno) {
+		err = os.NewSyscallError("recvmmsg", r.errno)
 	}
-	if r.errno != 0 && !pendingErrno(r.errno) {
-		return &net.OpError{Op: "read", Net: "udp", Source: r.conn.LocalAddr(), Err: os.NewSyscallError("recvmmsg", r.errno)}
-	}
-	return nil
+	return r.many.opError("read", err)
 }
 
 // fill makes the call; false: there is nothing yet.
-func (r *receiver) fill(fd uintptr) bool {
+func (r *receiver) fill(uintptr) bool {
 	for i := range r.hdr {
 		r.hdr[i].Namelen = unix.SizeofSockaddrInet6
 		r.hdr[i].SetControllen(int(unsafe.Sizeof(control{})))
 	}
-	n, errno := mmsg(unix.SYS_RECVMMSG, fd, r.hdr[:])
+	n, errno := mmsg(unix.SYS_RECVMMSG, uintptr(r.many.fd), r.hdr[:])
 	if r.errno = errno; errno == 0 {
 		r.n = n
-		r.conn.receiveCalls.Add(1)
+		r.many.conn.receiveCalls.Add(1)
 	}
 	return errno != unix.EAGAIN
 }
@@ -130,7 +128,7 @@ func (r *receiver) begin() {
 	if r.size > 0 {
 		datagrams = max(1, (int(h.n)+r.size-1)/r.size)
 	}
-	r.conn.received.Add(uint64(datagrams))
+	r.many.conn.received.Add(uint64(datagrams))
 }
 
 // next returns the next datagram; there must be one.

@@ -10,11 +10,10 @@ import (
 
 const sendMessages = 128 // of a call, which costs little compared to so many
 
-// manySender sends with sendmmsg. It goes through RawConn.Control and not Write,
-// which would take turns with the other senders, wait behind one that waits for
-// room, and heed the write deadline; the kernel needs no such order.
+// manySender sends with sendmmsg. Senders need not take turns; they only keep the
+// socket from being closed while they send.
 type manySender struct {
-	c      *Conn
+	many   *many
 	run    func(fd uintptr) // s.flush
 	trains []train
 	calls  int
@@ -24,16 +23,16 @@ type manySender struct {
 }
 
 func (m *many) newSender() sender {
-	s := &manySender{c: m.conn, out: newMessages()}
+	s := &manySender{many: m, out: newMessages()}
 	s.run = s.flush
 	return s
 }
 
 func (s *manySender) send(trains []train) (calls int, err error) {
 	s.trains, s.calls = trains, 0
-	err = s.c.raw.Control(s.run)
+	err = s.many.raw.Control(s.run)
 	s.trains = nil
-	return s.calls, err
+	return s.calls, s.many.opError("write", err)
 }
 
 func (s *manySender) flush(fd uintptr) {
@@ -41,7 +40,7 @@ func (s *manySender) flush(fd uintptr) {
 		t := &s.trains[i]
 		switch {
 		case t.err != nil:
-		case len(t.p) > t.size && s.c.segments.Load():
+		case len(t.p) > t.size && s.many.conn.segments.Load():
 			if s.out.n == sendMessages {
 				s.transmit(fd, s.out)
 			}
@@ -93,15 +92,15 @@ func (s *manySender) refused(fd uintptr, t *train, whole bool, errno syscall.Err
 		return
 	case errno == unix.EMSGSIZE || errno == unix.EINVAL: // a datagram is larger than this destination's MTU
 	case errno == unix.EIO || errno == unix.ENOPROTOOPT || errno == unix.EOPNOTSUPP || errno == unix.ENOSYS:
-		if s.c.segments.CompareAndSwap(true, false) {
-			s.c.log.Info("the kernel does not cut trains of datagrams, they are sent one by one from now on",
-				"local", s.c.LocalAddr(), "to", t.to, "err", errno)
+		if s.many.conn.segments.CompareAndSwap(true, false) {
+			s.many.conn.log.Info("the kernel does not cut trains of datagrams, they are sent one by one from now on",
+				"local", s.many.conn.LocalAddr(), "to", t.to, "err", errno)
 		}
 	default:
 		t.fail(t.datagrams(), errno)
 		return
 	}
-	s.c.segmentsRefused.Add(1)
+	s.many.conn.segmentsRefused.Add(1)
 	if s.single == nil {
 		s.single = newMessages()
 	}

@@ -46,16 +46,13 @@ type Stats struct {
 // IPv6 ones. All methods may be called by any goroutine at any time; of several
 // readers one reads while the others wait.
 type Conn struct {
-	sock *net.UDPConn
-	raw  syscall.RawConn
-	path path
-	tap  func(b []byte, from netip.AddrPort) bool
-	log  *slog.Logger
-	v4   bool
+	path  path
+	local net.Addr
+	tap   func(b []byte, from netip.AddrPort) bool
+	log   *slog.Logger
+	v4    bool
 
-	segments  atomic.Bool // trains are cut by the kernel
-	closed    atomic.Bool
-	readUntil atomic.Pointer[time.Time] // nil: no deadline
+	segments atomic.Bool // trains are cut by the kernel
 
 	received, receiveCalls                   atomic.Uint64
 	sent, sendCalls, failed, segmentsRefused atomic.Uint64
@@ -64,7 +61,11 @@ type Conn struct {
 // path is one of the two ways through the kernel.
 type path interface {
 	read(b []byte) (int, netip.AddrPort, error)
+	write(b []byte, to netip.AddrPort) (int, error)
 	newSender() sender
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	Close() error
 }
 
 // Listen opens a socket at addr, for IPv4 only or IPv6 only as addr is; port 0
@@ -79,22 +80,18 @@ func Listen(addr netip.AddrPort, cfg Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, sock.Close())
-	}
 	if cfg.Buffer > 0 {
 		_ = sock.SetReadBuffer(cfg.Buffer)
 		_ = sock.SetWriteBuffer(cfg.Buffer)
 	}
-	c := &Conn{sock: sock, raw: raw, tap: cfg.Tap, log: cfg.Log, v4: addr.Addr().Is4()}
+	c := &Conn{local: sock.LocalAddr(), tap: cfg.Tap, log: cfg.Log, v4: addr.Addr().Is4()}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Plain {
-		c.path = plain{c}
+		c.path = plain{sock, c}
 	} else {
-		c.path = newPath(c)
+		c.path = newPath(c, sock)
 	}
 	return c, nil
 }
@@ -137,7 +134,7 @@ func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 
 func (c *Conn) write(b []byte, to netip.AddrPort) (int, error) {
 	c.sendCalls.Add(1)
-	return c.sock.WriteToUDPAddrPort(b, unmap(to))
+	return c.path.write(b, unmap(to))
 }
 
 // ReadFrom is ReadFromAddrPort for a net.PacketConn; it allocates.
@@ -159,13 +156,10 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 }
 
 // Close ends reads and writes that wait.
-func (c *Conn) Close() error {
-	c.closed.Store(true)
-	return c.sock.Close()
-}
+func (c *Conn) Close() error { return c.path.Close() }
 
 // LocalAddr returns the *net.UDPAddr that the socket is bound to.
-func (c *Conn) LocalAddr() net.Addr { return c.sock.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // SetDeadline sets the deadlines of reads and writes.
 func (c *Conn) SetDeadline(t time.Time) error {
@@ -173,18 +167,14 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline sets when reads fail from; zero: never.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	if t.IsZero() {
-		c.readUntil.Store(nil)
-	} else {
-		c.readUntil.Store(&t)
-	}
-	return c.sock.SetReadDeadline(t)
-}
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.path.SetReadDeadline(t) }
 
 // SetWriteDeadline sets when writes fail from; zero: never. Batches, which never
 // wait, heed none.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.sock.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.path.SetWriteDeadline(t) }
+
+// reaches tells whether to is an address of the socket's family.
+func (c *Conn) reaches(to netip.AddrPort) bool { return to.IsValid() && to.Addr().Is4() == c.v4 }
 
 func unmap(a netip.AddrPort) netip.AddrPort {
 	if a.Addr().Is4In6() {

@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -15,20 +16,20 @@ type zones struct {
 	id   uint32
 }
 
-// index returns 0, which the kernel refuses for a link-local address, if there is
-// no such interface.
+// index returns 0 for no zone, and one that no interface has, so that the kernel
+// refuses it, if there is no such zone.
 func (z *zones) index(name string) uint32 {
-	if name == "" || name == z.name {
-		if name == "" {
-			return 0
-		}
+	if name == "" {
+		return 0
+	}
+	if name == z.name {
 		return z.id
 	}
-	id, err := strconv.ParseUint(name, 10, 32)
+	id, err := strconv.ParseUint(name, 10, 31)
 	if err != nil {
 		ifi, err := net.InterfaceByName(name)
 		if err != nil {
-			return 0
+			return math.MaxInt32
 		}
 		id = uint64(ifi.Index)
 	}
