@@ -14,10 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// vp8Cast is what the command has by default.
+var vp8Cast = Cast{Samples: 10, Codec: "VP8", Packets: shapeChromium}
+
 // TestPlenaryCommand runs the scenario in small, as the command line does.
 func TestPlenaryCommand(t *testing.T) {
 	srv := server(t)
-	for _, extra := range [][]string{nil, {"--one-pc"}} {
+	for _, extra := range [][]string{{"--participants=sdk"}, {"--participants=sdk", "--one-pc"}, {"--after=1s"}, {"--two-pc", "--after=1s"}} {
 		t.Run(strings.Join(extra, " "), func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "report.json")
 			cmd := Command()
@@ -54,8 +57,8 @@ func TestPlenaryEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	_, err := Plenary(ctx, PlenaryOptions{
-		Options:    Options{URL: srv.URL, Key: srv.Key, Secret: srv.Secret, Room: roomName(t), ClipDir: clipDir(t)},
-		MetricsURL: srv.MetricsURL, Subscribers: 1, Duration: time.Hour,
+		Options:  Options{URL: srv.URL, Key: srv.Key, Secret: srv.Secret, Room: roomName(t), ClipDir: clipDir(t)},
+		Watching: Watching{MetricsURL: srv.MetricsURL, Duration: time.Hour}, Cast: vp8Cast, Speakers: 1, Subscribers: 1,
 	})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(begin), 10*time.Second)
@@ -67,7 +70,7 @@ func TestPlenaryReportsABadSecret(t *testing.T) {
 		Options: Options{
 			URL: srv.URL, Key: srv.Key, Secret: "another-secret-another-secret-another", Room: roomName(t), ClipDir: clipDir(t),
 		},
-		MetricsURL: srv.MetricsURL, Subscribers: 1, Duration: time.Second,
+		Watching: Watching{MetricsURL: srv.MetricsURL, Duration: time.Second}, Cast: vp8Cast, Speakers: 1, Subscribers: 1,
 	})
 	require.ErrorContains(t, err, "speaker")
 }

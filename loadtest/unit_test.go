@@ -79,7 +79,7 @@ func TestCheckLocal(t *testing.T) {
 
 func TestPlenaryRefusesForeignServers(t *testing.T) {
 	_, err := Plenary(context.Background(), PlenaryOptions{
-		Options: Options{URL: "http://203.0.113.1", Key: "k", Secret: "s"}, Subscribers: 1, Duration: time.Second,
+		Options: Options{URL: "http://203.0.113.1", Key: "k", Secret: "s"}, Watching: Watching{Duration: time.Second}, Speakers: 1, Subscribers: 1,
 	})
 	require.ErrorContains(t, err, "--allow-remote")
 }

@@ -1,0 +1,106 @@
+package light
+
+import "time"
+
+// Stats are what a participant received.
+type Stats struct {
+	Video, Audio StreamStats
+	// Streams are those that carried a packet.
+	Streams int
+	// Unknown packets belong to no stream that was described, Refused could not be
+	// decrypted.
+	Unknown, Refused uint64
+	Bytes            uint64 // of all packets of media, headers included
+	Decode           DecodeStats
+}
+
+// Stats returns the books as they stand.
+func (p *Participant) Stats() Stats {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := Stats{Unknown: b.unknown, Refused: b.refused, Bytes: b.bytes}
+	for _, s := range b.list {
+		if !s.started {
+			continue
+		}
+		c.Streams++
+		if s.video {
+			c.Video.Add(s.snapshot())
+		} else {
+			c.Audio.Add(s.snapshot())
+		}
+		if s.check != nil {
+			c.Decode.Add(s.check.stats)
+		}
+	}
+	c.Decode.Refused += b.refused
+	return c
+}
+
+// Add makes sums.
+func (c *Stats) Add(o Stats) {
+	c.Video.Add(o.Video)
+	c.Audio.Add(o.Audio)
+	c.Streams += o.Streams
+	c.Unknown += o.Unknown
+	c.Refused += o.Refused
+	c.Bytes += o.Bytes
+	c.Decode.Add(o.Decode)
+}
+
+// Delays adds what a sample has measured: of packets that came at the first go, and of
+// those that came as retransmissions.
+func (p *Participant) Delays(first, repaired *Histogram) {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.delay != nil {
+		first.Merge(b.delay)
+		repaired.Merge(b.repair)
+	}
+}
+
+// ResetDelays begins the measurement anew.
+func (p *Participant) ResetDelays() {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.delay != nil {
+		*b.delay, *b.repair = Histogram{}, Histogram{}
+	}
+}
+
+// FirstFrame is when the first frame of a track was whole, of any if track is "". False
+// if none was.
+func (p *Participant) FirstFrame(track string) (time.Time, bool) {
+	return p.first(track, func(s *stream) int64 {
+		if !s.video {
+			return 0
+		}
+		return s.frames.first
+	})
+}
+
+// FirstPacket is when the first packet of a track came, of any picture if track is "".
+func (p *Participant) FirstPacket(track string) (time.Time, bool) {
+	return p.first(track, func(s *stream) int64 {
+		if !s.video && track == "" {
+			return 0
+		}
+		return s.firstAt
+	})
+}
+
+func (p *Participant) first(track string, at func(*stream) int64) (time.Time, bool) {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first := int64(0)
+	for _, s := range b.list {
+		if t := at(s); t != 0 && (track == "" || s.track == track) && (first == 0 || t < first) {
+			first = t
+		}
+	}
+	return time.Unix(0, first), first != 0
+}
