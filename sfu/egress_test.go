@@ -53,6 +53,21 @@ func TestKeysOfOtherCipherSuites(t *testing.T) {
 	}
 }
 
+// TestWhoComesLaterToo: the streams that are there already are bound before the
+// connection is secured.
+func TestWhoComesLaterToo(t *testing.T) {
+	both(t, func(t *testing.T, single bool) {
+		n := newTestNode(t)
+		alice := connect(t, n, "room", "alice", single)
+		video, layers := alice.simulcast()
+		t.Cleanup(play(t, layers))
+		alice.await("published", func(m *livekit.SignalResponse) bool { return m.GetTrackPublished() != nil })
+		bob := connect(t, n, "room", "bob", single)
+		bob.until("picture", func() bool { return len(bob.media[video]) > 100 })
+		require.Greater(t, n.sent.Packets.Load(), uint64(100))
+	})
+}
+
 // TestAClientThatIsTheDTLSServer gets its media through the peer connection: the keys
 // cannot be had there.
 func TestAClientThatIsTheDTLSServer(t *testing.T) {

@@ -55,7 +55,7 @@ type LineConfig struct {
 	WriteRTCP func([]rtcp.Packet) error
 	// Egress, if set, makes the way out for the stream of an SSRC, for the worker of
 	// the line; without it, or if it gives nil, the stream goes through the peer
-	// connection. It is called when the connection is secured.
+	// connection. It is called by the worker, when the connection is secured.
 	Egress func(ssrc uint32, video bool) fanout.Egress
 	// Starved is told that a track is paused for want of bandwidth, or no longer.
 	// It runs on the worker's goroutine and must not block; what it does not take
