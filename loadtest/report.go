@@ -39,6 +39,8 @@ type Report struct {
 	Unseen int `json:"unseen"`
 	// Floor is of a bridge.
 	Floor *Floor `json:"floor,omitempty"`
+	// Steps are of a cost scenario.
+	Steps []Step `json:"steps,omitempty"`
 	// Figures are those that only this scenario has.
 	Figures []Figure     `json:"figures,omitempty"`
 	Server  ServerReport `json:"server"`
@@ -78,6 +80,7 @@ type Point struct {
 	ServerCPU  float64 `json:"server_cpu"` // cores
 	ServerRSS  uint64  `json:"server_rss"` // bytes
 	TesterCPU  float64 `json:"tester_cpu"` // cores
+	Goroutines int     `json:"goroutines"` // of the server, 0 if not looked at
 }
 
 // TesterReport is what the load generator itself consumed.
@@ -144,6 +147,25 @@ func (t *Totals) add(s StreamStats, nacked uint64) {
 	t.Nacked += nacked
 	t.Freezes += s.Freezes
 	t.MaxGap = max(t.MaxGap, s.MaxGap)
+}
+
+// merge makes the sums of two scenarios.
+func (t *Totals) merge(o Totals) {
+	t.Packets += o.Packets
+	t.Bytes += o.Bytes
+	t.Padded += o.Padded
+	t.Lost += o.Lost
+	t.Repaired += o.Repaired
+	t.Late += o.Late
+	t.Duplicates += o.Duplicates
+	t.Nacked += o.Nacked
+	t.KeyAsked += o.KeyAsked
+	t.Frames += o.Frames
+	t.Broken += o.Broken
+	t.Freezes += o.Freezes
+	t.Frozen += o.Frozen
+	t.MaxGap = max(t.MaxGap, o.MaxGap)
+	t.Faults += o.Faults
 }
 
 // LossRatio is lost packets over expected ones, 0 to 1.
@@ -225,6 +247,10 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if f := r.Floor; f != nil {
 		row("a called point is seen", "p50 %s, p95 %s, max %s", ms(f.Seen.P50), ms(f.Seen.P95), ms(f.Seen.Max))
 		row("by all", "p50 %s, p95 %s, max %s (%d calls, %d not seen)", ms(f.All.P50), ms(f.All.P95), ms(f.All.Max), f.Calls, f.Unseen)
+	}
+	for _, c := range r.Steps {
+		row(fmt.Sprintf("%d subscribers", c.Subscribers), "%.1f %% of a core for %.0f packets/s, %.1f MB; load generator %.1f %%",
+			100*c.CPU, c.PacketRate, mb(c.RSS), 100*c.TesterCPU)
 	}
 	for _, f := range r.Figures {
 		row(f.Name, "%.4g %s", f.Value, f.Unit)

@@ -83,3 +83,54 @@ func TestJoinStormCommand(t *testing.T) {
 	require.Greater(t, r.JoinTime.P50, time.Duration(0))
 	require.GreaterOrEqual(t, r.FirstFrame.P50, r.JoinTime.P50)
 }
+
+func TestChurnCommand(t *testing.T) {
+	for _, extra := range []string{"--two-pc=false", "--two-pc"} {
+		r := runScenario(t, "churn", "--subscribers", "6", "--churners", "3", "--stay", "400ms", "--duration", "2s", extra)
+		requireDelay(t, r, 6)
+		figures := figuresOf(r)
+		require.Greater(t, figures["came"], 6.0)
+		require.Greater(t, figures["resumed"], 2.0)
+		require.Zero(t, figures["saw no picture"])
+	}
+}
+
+func TestSoakCommand(t *testing.T) {
+	r := runScenario(t, "soak", "--subscribers", "3", "--churners", "1", "--stay", "500ms", "--duration", "4s")
+	require.GreaterOrEqual(t, len(r.Series), 3)
+	if r.Server.RSSPeak > 0 {
+		require.Contains(t, figuresOf(r), "memory grows by")
+	}
+}
+
+func TestCostCommand(t *testing.T) {
+	if server(t).PID == 0 {
+		t.Log("the processor time of this server cannot be read")
+		return
+	}
+	r := runScenario(t, "cost", "--sizes", "2,8", "--duration", "1s")
+	require.Len(t, r.Steps, 2)
+	require.Equal(t, 8, r.Steps[1].Subscribers)
+	require.Greater(t, r.Steps[1].PacketRate, 2*r.Steps[0].PacketRate)
+	require.Contains(t, figuresOf(r), "processor per subscriber")
+}
+
+func figuresOf(r *Report) map[string]float64 {
+	m := map[string]float64{}
+	for _, f := range r.Figures {
+		m[f.Name] = f.Value
+	}
+	return m
+}
+
+func TestFitLine(t *testing.T) {
+	l := fitLine([]float64{1, 2, 3}, []float64{5, 7, 9})
+	require.InDelta(t, 2, l.slope, 1e-9)
+	require.InDelta(t, 3, l.fixed, 1e-9)
+	require.InDelta(t, 1, l.r2, 1e-9)
+	l = fitLine([]float64{1, 2, 3, 4}, []float64{1, 3, 1, 3})
+	require.InDelta(t, 0.4, l.slope, 1e-9)
+	require.InDelta(t, 0.2, l.r2, 1e-9)
+	require.Equal(t, line{fixed: 4, n: 2}, fitLine([]float64{1, 1}, []float64{3, 5}))
+	require.Zero(t, fitLine(nil, nil))
+}

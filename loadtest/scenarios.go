@@ -14,18 +14,22 @@ import (
 
 // scenarioCommands are those that measure a server and make a report.
 func scenarioCommands() []*cobra.Command {
-	return []*cobra.Command{plenaryCommand(), bridgeCommand(), gridCommand(), audioCommand(), stormCommand()}
+	return []*cobra.Command{plenaryCommand(), bridgeCommand(), gridCommand(), audioCommand(), stormCommand(),
+		churnCommand(), soakCommand(), costCommand()}
 }
 
 // scenario makes the command of a scenario with light participants: the flags that all
 // have, and what happens to its report. size is how many take part at most, to know when
-// to give up.
+// to give up; 0: run knows itself.
 func scenario(o *Options, w *Watching, c *Cast, use, short, long string, duration time.Duration, size func() int,
 	run func(context.Context) (*Report, error)) *cobra.Command {
 	var out output
 	cmd := o.command(use, short, long, func(ctx context.Context, cmd *cobra.Command) error {
-		ctx, cancel := context.WithTimeout(ctx, bound(size(), w.Duration))
-		defer cancel()
+		if n := size(); n > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, bound(n, w.Duration))
+			defer cancel()
+		}
 		report, err := run(ctx)
 		o.line.end()
 		if err != nil {
@@ -120,6 +124,46 @@ they watch for --duration.`,
 		10*time.Second, func() int { return o.Points }, func(ctx context.Context) (*Report, error) { return JoinStorm(ctx, o) })
 	cmd.Flags().IntVar(&o.Points, "points", 215, "how many join")
 	cmd.Flags().DurationVar(&o.Within, "within", 5*time.Second, "over how long they come")
+	return cmd
+}
+
+func (o *ChurnOptions) churnFlags(f *pflag.FlagSet) {
+	f.IntVar(&o.Subscribers, "subscribers", 50, "how many stay and watch")
+	f.IntVar(&o.Churners, "churners", 10, "how many come and go at the same time")
+	f.DurationVar(&o.Stay, "stay", 4*time.Second, "how long one of them stays at most")
+}
+
+func churnCommand() *cobra.Command {
+	var o ChurnOptions
+	cmd := scenario(&o.Options, &o.Watching, &o.Cast, "churn", "A plenary in which some come and go, and the others must not notice",
+		`--subscribers participants watch one speaker, and lose nothing and see no freeze
+while --churners others join, stay, resume with another signal connection, and leave.`,
+		time.Minute, func() int { return o.Subscribers + o.Churners }, func(ctx context.Context) (*Report, error) { return Churn(ctx, o) })
+	o.churnFlags(cmd.Flags())
+	return cmd
+}
+
+func soakCommand() *cobra.Command {
+	var o ChurnOptions
+	cmd := scenario(&o.Options, &o.Watching, &o.Cast, "soak", "A churn for a long time, with the trend of memory",
+		`As churn, for longer, with the trend of the server's memory and goroutines behind the
+first quarter of the time.`,
+		time.Hour, func() int { return o.Subscribers + o.Churners }, func(ctx context.Context) (*Report, error) { return Soak(ctx, o) })
+	o.churnFlags(cmd.Flags())
+	return cmd
+}
+
+func costCommand() *cobra.Command {
+	var o CostOptions
+	cmd := scenario(&o.Options, &o.Watching, &o.Cast, "cost", "What plenaries of several sizes cost the server",
+		`Plenaries of --sizes subscribers, one after the other on one server, for --duration
+each. A straight line through the processor times tells what a subscriber costs, and
+what is fixed.`,
+		20*time.Second, func() int { return 0 }, func(ctx context.Context) (*Report, error) { return Cost(ctx, o) })
+	f := cmd.Flags()
+	f.IntSliceVar(&o.Sizes, "sizes", []int{20, 60, 120, 215, 400}, "how many watch in each")
+	f.IntVar(&o.Speakers, "speakers", 1, "how many publish, 1 to 4")
+	f.BoolVar(&o.Sound, "sound", false, "the speakers talk, too")
 	return cmd
 }
 
