@@ -28,6 +28,9 @@ const (
 	// 20 s, and all that it took has gone back to the system a moment later.
 	memoryAfter = 25 * time.Second
 	pulseTime   = 20 * time.Millisecond
+	// gaugeEvery is the time between two looks at the goroutines: making that page costs
+	// the server something.
+	gaugeEvery = 5 * time.Second
 	// maxPoints bounds the time series of a report; a longer run has fewer a minute.
 	maxPoints = 1200
 )
@@ -44,6 +47,8 @@ type observer struct {
 	bytes    uint64
 	serverAt time.Duration
 	testerAt time.Duration
+	askedAt  time.Time // when the goroutines were asked for
+	hasGauge bool
 }
 
 func newObserver(w *Watching, o *Options, report *Report) (*observer, error) {
@@ -75,6 +80,7 @@ func (b *observer) before(ctx context.Context) {
 	if s.GoroutinesBefore, err = b.goroutines(ctx); err != nil {
 		s.Note = "no goroutine figures: " + err.Error()
 	}
+	b.hasGauge = err == nil
 	if b.w.PID != 0 {
 		u, err := ReadUsage(b.w.PID)
 		if err != nil {
@@ -124,7 +130,7 @@ func (b *observer) during(ctx context.Context, d time.Duration, each func(elapse
 				continue
 			}
 			b.report.Server.sample(b.w.PID)
-			b.point(now, each)
+			b.point(ctx, now, each)
 		}
 	}
 }
@@ -141,7 +147,7 @@ func (b *observer) mark(now time.Time) {
 }
 
 // point adds one to the series.
-func (b *observer) point(now time.Time, each func(time.Duration) (packets, bytes uint64)) {
+func (b *observer) point(ctx context.Context, now time.Time, each func(time.Duration) (packets, bytes uint64)) {
 	span := now.Sub(b.shown).Seconds()
 	packets, bytes := each(now.Sub(b.begun))
 	p := Point{At: now.Sub(b.begun).Seconds()}
@@ -154,6 +160,13 @@ func (b *observer) point(now time.Time, each func(time.Duration) (packets, bytes
 	p.ServerCPU, p.TesterCPU = (b.serverAt-server).Seconds()/span, (b.testerAt-tester).Seconds()/span
 	if u, err := ReadUsage(b.w.PID); b.w.PID != 0 && err == nil {
 		p.ServerRSS = u.RSS
+	}
+	if now.Sub(b.askedAt) >= gaugeEvery && b.hasGauge {
+		b.askedAt = now
+		if g, err := b.goroutines(ctx); err == nil {
+			p.Goroutines = g
+			b.report.Server.GoroutinesPeak = max(b.report.Server.GoroutinesPeak, g)
+		}
 	}
 	if len(b.report.Series) < 2*maxPoints {
 		b.report.Series = append(b.report.Series, p)

@@ -35,6 +35,12 @@ type Report struct {
 	RepairDelay *Delay             `json:"repair_delay,omitempty"`
 	Decode      light.DecodeStats  `json:"decode"`
 	Sent        light.PublishStats `json:"sent"`
+	// Unseen counts pictures that should have been seen and never were.
+	Unseen int `json:"unseen"`
+	// Floor is of a bridge.
+	Floor *Floor `json:"floor,omitempty"`
+	// Steps are of a cost scenario.
+	Steps []Step `json:"steps,omitempty"`
 	// Figures are those that only this scenario has.
 	Figures []Figure     `json:"figures,omitempty"`
 	Server  ServerReport `json:"server"`
@@ -74,6 +80,7 @@ type Point struct {
 	ServerCPU  float64 `json:"server_cpu"` // cores
 	ServerRSS  uint64  `json:"server_rss"` // bytes
 	TesterCPU  float64 `json:"tester_cpu"` // cores
+	Goroutines int     `json:"goroutines"` // of the server, 0 if not looked at
 }
 
 // TesterReport is what the load generator itself consumed.
@@ -142,6 +149,25 @@ func (t *Totals) add(s StreamStats, nacked uint64) {
 	t.MaxGap = max(t.MaxGap, s.MaxGap)
 }
 
+// merge makes the sums of two scenarios.
+func (t *Totals) merge(o Totals) {
+	t.Packets += o.Packets
+	t.Bytes += o.Bytes
+	t.Padded += o.Padded
+	t.Lost += o.Lost
+	t.Repaired += o.Repaired
+	t.Late += o.Late
+	t.Duplicates += o.Duplicates
+	t.Nacked += o.Nacked
+	t.KeyAsked += o.KeyAsked
+	t.Frames += o.Frames
+	t.Broken += o.Broken
+	t.Freezes += o.Freezes
+	t.Frozen += o.Frozen
+	t.MaxGap = max(t.MaxGap, o.MaxGap)
+	t.Faults += o.Faults
+}
+
 // LossRatio is lost packets over expected ones, 0 to 1.
 func (t Totals) LossRatio() float64 {
 	if t.Packets+t.Lost == 0 {
@@ -202,7 +228,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	row("scenario", "%s, %d subscribers, %s, %d publishers, %s participants", r.Scenario, r.Subscribers, r.Watched.Round(time.Second), r.Publishers, r.Participants)
 	row("join time", "p50 %s, p95 %s, max %s", ms(r.JoinTime.P50), ms(r.JoinTime.P95), ms(r.JoinTime.Max))
-	row("first packet", "p50 %s, p95 %s, max %s", ms(r.FirstPacket.P50), ms(r.FirstPacket.P95), ms(r.FirstPacket.Max))
+	if r.FirstPacket.Max > 0 {
+		row("first packet", "p50 %s, p95 %s, max %s", ms(r.FirstPacket.P50), ms(r.FirstPacket.P95), ms(r.FirstPacket.Max))
+	}
 	if r.FirstFrame.Max > 0 {
 		row("first frame", "p50 %s, p95 %s, max %s", ms(r.FirstFrame.P50), ms(r.FirstFrame.P95), ms(r.FirstFrame.Max))
 	}
@@ -215,6 +243,14 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	if r.Decode.Packets > 0 {
 		row("looked into", "%d packets, %d key frames, %d faults", r.Decode.Packets, r.Decode.KeyFrames, r.Decode.Faults())
+	}
+	if f := r.Floor; f != nil {
+		row("a called point is seen", "p50 %s, p95 %s, max %s", ms(f.Seen.P50), ms(f.Seen.P95), ms(f.Seen.Max))
+		row("by all", "p50 %s, p95 %s, max %s (%d calls, %d not seen)", ms(f.All.P50), ms(f.All.P95), ms(f.All.Max), f.Calls, f.Unseen)
+	}
+	for _, c := range r.Steps {
+		row(fmt.Sprintf("%d subscribers", c.Subscribers), "%.1f %% of a core for %.0f packets/s, %.1f MB; load generator %.1f %%",
+			100*c.CPU, c.PacketRate, mb(c.RSS), 100*c.TesterCPU)
 	}
 	for _, f := range r.Figures {
 		row(f.Name, "%.4g %s", f.Value, f.Unit)
@@ -249,6 +285,12 @@ func (r *Report) Faults() []string {
 	}
 	if r.Totals.Freezes > 0 {
 		faults = append(faults, fmt.Sprintf("%d freezes", r.Totals.Freezes))
+	}
+	if r.Unseen > 0 {
+		faults = append(faults, fmt.Sprintf("%d pictures were never seen", r.Unseen))
+	}
+	if r.Floor != nil && r.Floor.Unseen > 0 {
+		faults = append(faults, fmt.Sprintf("%d times a called point was not seen", r.Floor.Unseen))
 	}
 	if n := r.Decode.Faults() + r.Totals.Faults; n > 0 {
 		faults = append(faults, fmt.Sprintf("%d packets or frames that a decoder would not take", n))

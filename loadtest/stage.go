@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type stage struct {
 	report *Report
 	group  *light.Group
 	looks  *looks
+	// patience is how long one waits to be let in.
+	patience time.Duration
 
 	mu      sync.Mutex
 	people  []*light.Participant // those who are there; guarded by mu
@@ -52,7 +55,7 @@ func newStage(ctx context.Context, name string, o *Options, w *Watching, cast *C
 	if w.Duration <= 0 {
 		return nil, errors.New("a scenario needs a duration")
 	}
-	s := &stage{o: o, cast: cast, report: &Report{Scenario: name, URL: o.URL, Participants: "light", Started: time.Now()}}
+	s := &stage{o: o, cast: cast, report: &Report{Scenario: name, URL: o.URL, Participants: "light", Started: time.Now()}, patience: joinTimeout}
 	var err error
 	if s.observer, err = newObserver(w, o, s.report); err != nil {
 		return nil, err
@@ -76,7 +79,7 @@ func (s *stage) join(ctx context.Context, lo light.Options, receives bool) (*lig
 		}
 		s.mu.Unlock()
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	p, err := s.group.Join(ctx, lo)
 	if err != nil {
@@ -94,6 +97,32 @@ func (s *stage) publish(ctx context.Context, p *light.Participant, t light.Track
 	defer cancel()
 	return p.Publish(ctx, t)
 }
+
+// awaitPublished waits until the server has told others of the tracks: before that it may
+// not let anyone subscribe. Of those who listen, one at least must not be the publisher.
+func (s *stage) awaitPublished(ctx context.Context, listeners []*light.Participant, tracks ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	tick := time.NewTicker(pulseTime)
+	defer tick.Stop()
+	for len(tracks) > 0 {
+		known := slices.ContainsFunc(listeners, func(p *light.Participant) bool { return p.Knows(tracks[0]) })
+		if known {
+			tracks = tracks[1:]
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("nobody is told of track %s: %w", tracks[0], ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// listeners are how many of those that join listen for tracks: two, as no one is told of
+// its own.
+const listeners = 2
 
 // camera are the options of a picture.
 func (s *stage) camera(layers []light.LayerOptions) light.TrackOptions {
@@ -166,6 +195,9 @@ func (s *stage) leave() {
 
 // watch samples the server for the duration, telling the operator how it goes.
 func (s *stage) watch(ctx context.Context, d time.Duration) error {
+	for _, p := range s.present() {
+		p.ResetDelays() // of the time when others were joining
+	}
 	return s.during(ctx, d, func(elapsed time.Duration) (packets, bytes uint64) {
 		r, _ := s.totals()
 		all := r.Video
@@ -192,10 +224,10 @@ func (s *stage) sum(receivers []*light.Participant) error {
 			return fmt.Errorf("%s (%d of %d) received no packet", p.Identity(), i+1, len(receivers))
 		}
 		joins = append(joins, p.JoinTime())
-		if at, ok := p.FirstPacket(""); ok {
+		if at, ok := p.FirstPacket(); ok {
 			packets = append(packets, at.Sub(p.Started()))
 		}
-		if at, ok := p.FirstFrame(""); ok {
+		if at, ok := p.FirstFrame(); ok {
 			frames = append(frames, at.Sub(p.Started()))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 )
@@ -11,12 +12,15 @@ import (
 // maxEarly bounds the candidates that wait for a description.
 const maxEarly = 64
 
+// maxTracks bounds the tracks that one listens for.
+const maxTracks = 1 << 16
+
 // read heeds what the server says until the connection ends.
 func (p *Participant) read(conn *signal) {
 	var err error
 	for err == nil {
 		var r *livekit.SignalResponse
-		if r, err = conn.next(); err == nil {
+		if r, err = conn.next(p.o.Listen); err == nil {
 			err = p.heed(r)
 		}
 	}
@@ -27,7 +31,7 @@ func (p *Participant) read(conn *signal) {
 		return
 	default:
 	}
-	if p.conn == conn || p.conn == nil {
+	if p.conn == conn && !p.resuming {
 		if p.ended == nil {
 			p.ended = fmt.Errorf("the signal connection ended: %w", err)
 		}
@@ -40,11 +44,14 @@ func (p *Participant) heed(r *livekit.SignalResponse) error {
 	switch m := r.Message.(type) {
 	case *livekit.SignalResponse_Join:
 		p.sid = m.Join.GetParticipant().GetSid()
+		p.learn(m.Join.GetOtherParticipants())
 		select {
 		case <-p.joined:
 		default:
 			close(p.joined)
 		}
+	case *livekit.SignalResponse_Update:
+		p.learn(m.Update.GetParticipants())
 	case *livekit.SignalResponse_Offer:
 		return p.offered(m.Offer)
 	case *livekit.SignalResponse_Answer:
@@ -68,6 +75,8 @@ func (p *Participant) heed(r *livekit.SignalResponse) error {
 		p.wantedLayers(m.SubscribedQualityUpdate)
 	case *livekit.SignalResponse_StreamStateUpdate:
 		p.streamStates(m.StreamStateUpdate)
+	case *livekit.SignalResponse_Reconnect:
+		return p.reconnected()
 	case *livekit.SignalResponse_Leave:
 		p.negMu.Lock()
 		defer p.negMu.Unlock()
@@ -75,6 +84,29 @@ func (p *Participant) heed(r *livekit.SignalResponse) error {
 		return p.ended
 	}
 	return nil
+}
+
+// learn notes which tracks others publish, if it is to.
+func (p *Participant) learn(others []*livekit.ParticipantInfo) {
+	if !p.o.Listen {
+		return
+	}
+	p.negMu.Lock()
+	defer p.negMu.Unlock()
+	for _, o := range others {
+		for _, t := range o.GetTracks() {
+			if len(p.tracks) < maxTracks {
+				p.tracks[t.GetSid()] = true
+			}
+		}
+	}
+}
+
+// Knows tells whether the server has told it of a track. Only one that listens is told.
+func (p *Participant) Knows(track string) bool {
+	p.negMu.Lock()
+	defer p.negMu.Unlock()
+	return p.tracks[track]
 }
 
 func (p *Participant) addSections(kind string, n int) {
@@ -152,11 +184,18 @@ func (p *Participant) offered(o *livekit.SessionDescription) error {
 		return err
 	}
 	p.streamsOf(d, o.GetMidToTrackId())
+	p.lastSDP[0] = o.GetSdp()
+	if p.sub.started && d.ufrag != p.sub.ufrag { // the server begins ICE anew
+		if err := p.sub.restart(); err != nil {
+			return err
+		}
+	}
 	p.version++
 	sdp, err := p.sub.answer(o.GetSdp(), p.version)
 	if err != nil {
 		return err
 	}
+	p.lastSDP[1] = sdp
 	if err := p.take(p.sub, d, false, livekit.SignalTarget_SUBSCRIBER); err != nil {
 		return err
 	}
@@ -275,6 +314,22 @@ func (p *Participant) streamStates(u *livekit.StreamStateUpdate) {
 
 // Subscribe begins or ends to receive tracks.
 func (p *Participant) Subscribe(on bool, tracks ...string) error {
+	b := &p.books
+	b.mu.Lock()
+	for _, track := range tracks {
+		if !on {
+			delete(b.subscribed, track)
+			continue
+		}
+		b.subscribed[track] = time.Now().UnixNano()
+		for _, s := range b.list {
+			if s.track == track { // the server may use its number again
+				s.frames.first = 0
+				s.pause()
+			}
+		}
+	}
+	b.mu.Unlock()
 	return p.request(&livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{
 		Subscription: &livekit.UpdateSubscription{TrackSids: tracks, Subscribe: on},
 	}})

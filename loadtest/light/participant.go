@@ -26,6 +26,8 @@ type Options struct {
 	Sample bool
 	// Dynacast has it send no layer that nobody wants.
 	Dynacast bool
+	// Listen has it note what others publish; see Knows.
+	Listen bool
 }
 
 // Sections to receive in that a browser's first offer has.
@@ -61,7 +63,10 @@ type Participant struct {
 	wanted   bool // and another is to follow
 	pubs     []*Publication
 	early    map[livekit.SignalTarget][]string // candidates that came before a description
+	tracks   map[string]bool                   // that others publish
 	lastSDP  [2]string                         // offer and answer, of the link that receives
+	resuming bool                              // the connection was lost on purpose
+	back     chan struct{}                     // closed when the server has taken us back
 	ended    error                             // why the server sent us away
 
 	layersMu sync.Mutex
@@ -73,30 +78,32 @@ type Participant struct {
 
 // books are what was received.
 type books struct {
-	run       uint32
-	mu        sync.Mutex // guards all below
-	twccID    uint8
-	tag       int // bytes that sealing adds to a packet
-	codecs    [128]codec
-	streams   map[uint32]*stream // by SSRC
-	list      []*stream          // those that were, too
-	repairs   map[uint32]*stream // by the SSRC of the RTX stream
-	arrivals  arrivals
-	bytes     uint64
-	unknown   uint64 // packets of a format that was not negotiated
-	delay     *Histogram
-	repair    *Histogram // of what came as a retransmission
-	refused   uint64
-	header    rtp.Header
-	plain     []byte
-	out       []byte
-	numbers   []uint16
-	rateAt    int64
-	rateBytes uint64
-	rate      float64 // bit/s
-	reportAt  int64
-	pingAt    int64
-	roundTrip int64
+	run                    uint32
+	mu                     sync.Mutex // guards all below
+	twccID                 uint8
+	tag                    int // bytes that sealing adds to a packet
+	codecs                 [128]codec
+	streams                map[uint32]*stream // by SSRC
+	list                   []*stream          // those that were, too
+	repairs                map[uint32]*stream // by the SSRC of the RTX stream
+	arrivals               arrivals
+	bytes                  uint64
+	firstVideo, firstFrame int64            // ns, when the first packet and picture came; 0: none did
+	subscribed             map[string]int64 // when a track was subscribed to, ns
+	unknown                uint64           // packets of a format that was not negotiated
+	delay                  *Histogram
+	repair                 *Histogram // of what came as a retransmission
+	refused                uint64
+	header                 rtp.Header
+	plain                  []byte
+	out                    []byte
+	numbers                []uint16
+	rateAt                 int64
+	rateBytes              uint64
+	rate                   float64 // bit/s
+	reportAt               int64
+	pingAt                 int64
+	roundTrip              int64
 }
 
 // Join enters the room and returns when media can flow. Errors: the server refuses, or
@@ -105,9 +112,10 @@ func (g *Group) Join(ctx context.Context, o Options) (*Participant, error) {
 	p := &Participant{
 		group: g, o: o, started: time.Now(), joined: make(chan struct{}), left: make(chan struct{}), over: make(chan struct{}),
 		early: map[livekit.SignalTarget][]string{}, layers: map[uint32]*layer{},
+		tracks: map[string]bool{},
 	}
 	p.books.run = g.run
-	p.books.streams, p.books.repairs = map[uint32]*stream{}, map[uint32]*stream{}
+	p.books.streams, p.books.repairs, p.books.subscribed = map[uint32]*stream{}, map[uint32]*stream{}, map[string]int64{}
 	if o.Sample {
 		p.books.delay, p.books.repair = &Histogram{}, &Histogram{}
 	}

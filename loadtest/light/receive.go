@@ -42,6 +42,12 @@ func (p *Participant) receive(l *link, packet []byte, at int64) {
 	}
 	gaps := len(s.missing)
 	n, fresh := s.add(&h, len(packet)-h.size-b.tag, at, false)
+	if b.firstFrame == 0 && s.video {
+		b.firstFrame = s.frames.first
+		if b.firstVideo == 0 {
+			b.firstVideo = at
+		}
+	}
 	if len(s.missing) > gaps {
 		b.numbers = s.ask(b.numbers[:0], at, b.roundTrip)
 		b.out = appendNACK(b.out[:0], s.ssrc, b.numbers)

@@ -82,8 +82,11 @@ var heeded = map[protowire.Number]bool{
 	1: true, 2: true, 3: true, 4: true, 6: true, 8: true, 13: true, 14: true, 19: true, 22: true, 25: true,
 }
 
-// next reads until there is a message of those heeded.
-func (s *signal) next() (*livekit.SignalResponse, error) {
+// updates is the field of the messages that tell of others, which few listen to.
+const updates = 5
+
+// next reads until there is a message of those heeded, with listen also one of others.
+func (s *signal) next(listen bool) (*livekit.SignalResponse, error) {
 	for {
 		_, b, err := s.conn.ReadMessage()
 		if err != nil {
@@ -93,7 +96,7 @@ func (s *signal) next() (*livekit.SignalResponse, error) {
 		if n < 0 {
 			return nil, errSignal
 		}
-		if !heeded[number] {
+		if !heeded[number] && (number != updates || !listen) {
 			continue
 		}
 		r := &livekit.SignalResponse{}

@@ -71,35 +71,32 @@ func (p *Participant) ResetDelays() {
 	}
 }
 
-// FirstFrame is when the first frame of a track was whole, of any if track is "". False
-// if none was.
-func (p *Participant) FirstFrame(track string) (time.Time, bool) {
-	return p.first(track, func(s *stream) int64 {
-		if !s.video {
-			return 0
-		}
-		return s.frames.first
-	})
+// FirstFrame is when the first picture of all was whole. False if none was.
+func (p *Participant) FirstFrame() (time.Time, bool) {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Unix(0, b.firstFrame), b.firstFrame != 0
 }
 
-// FirstPacket is when the first packet of a track came, of any picture if track is "".
-func (p *Participant) FirstPacket(track string) (time.Time, bool) {
-	return p.first(track, func(s *stream) int64 {
-		if !s.video && track == "" {
-			return 0
-		}
-		return s.firstAt
-	})
+// FirstPacket is when the first packet of a picture came. False if none did.
+func (p *Participant) FirstPacket() (time.Time, bool) {
+	b := &p.books
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Unix(0, b.firstVideo), b.firstVideo != 0
 }
 
-func (p *Participant) first(track string, at func(*stream) int64) (time.Time, bool) {
+// Seen is when the first frame of a track was whole since it was subscribed to last, or
+// the first packet of sound came. False if none was.
+func (p *Participant) Seen(track string) (time.Time, bool) {
 	b := &p.books
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first := int64(0)
 	for _, s := range b.list {
-		if t := at(s); t != 0 && (track == "" || s.track == track) && (first == 0 || t < first) {
-			first = t
+		if at := s.frames.first; at != 0 && s.track == track && (first == 0 || at < first) && at >= b.subscribed[track] {
+			first = at
 		}
 	}
 	return time.Unix(0, first), first != 0
