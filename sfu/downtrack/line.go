@@ -156,8 +156,8 @@ func (l *Line) Tick(now time.Time) {
 	l.ticks++
 	l.est.Tick(now)
 	l.look(now)
-	l.overspends(now)
 	if l.ticks%allocateEvery == 0 {
+		l.overspends(now)
 		l.allocate(now)
 	}
 	if l.estimate && l.pacer.probe.ID == 0 {

@@ -65,7 +65,8 @@ type API struct {
 	tcpSock net.Listener
 	addrs   []MediaAddress
 	media   map[netip.AddrPort]*udp.Conn // UDP sockets by local address
-	pion    bool                         // see Config.PionEgress
+	peers   peers
+	pion    bool // see Config.PionEgress
 }
 
 // NewAPI opens the media sockets.
@@ -176,7 +177,7 @@ func (a *API) listenUDP(port int, local []netip.Addr, ices logging.LeveledLogger
 	var muxes []ice.UDPMux
 	for _, ip := range local {
 		addr := netip.AddrPortFrom(ip, uint16(port))
-		sock, err := udp.Listen(addr, udp.Config{Buffer: udpBuffer, Log: a.log})
+		sock, err := udp.Listen(addr, udp.Config{Buffer: udpBuffer, Tap: a.peers.tap, Log: a.log})
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
 			a.log.Warn("no media on this address", "address", ip, "err", err)
 			continue

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -65,12 +66,46 @@ func (o *outlet) close() {
 	if o == nil {
 		return
 	}
+	o.paths.close()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
 	if o.out != nil {
 		o.out.Close()
 	}
+}
+
+// peers finds the outlet of a peer by its address, so that its feedback can be taken
+// by the reader of the socket, without waking anybody else.
+type peers struct {
+	mu     sync.RWMutex
+	byAddr map[netip.AddrPort]*outlet // guarded by mu
+}
+
+// move says that o's peer is at another address now.
+func (p *peers) move(o *outlet, from, to *egress.Route) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if from != nil && p.byAddr[from.To] == o {
+		delete(p.byAddr, from.To)
+	}
+	if to != nil && to.Socket != nil {
+		if p.byAddr == nil {
+			p.byAddr = make(map[netip.AddrPort]*outlet)
+		}
+		p.byAddr[to.To] = o
+	}
+}
+
+// tap takes a datagram if it is feedback of a peer.
+func (p *peers) tap(b []byte, from netip.AddrPort) bool {
+	if !isFeedback(b) {
+		return false
+	}
+	p.mu.RLock()
+	o := p.byAddr[from]
+	p.mu.RUnlock()
+	return o != nil && o.reports(b)
 }
 
 // Sizes of what follows the packets in an SRTCP packet (RFC 3711 section 3.4, RFC

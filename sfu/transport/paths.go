@@ -27,11 +27,14 @@ type paths struct {
 	// reports is called with each packet from the peer that is not STUN; true: it is
 	// taken and the agent does not get it.
 	reports func(b []byte) bool
+	// moved is told that packets go another way from now on; both may be nil.
+	moved func(from, to *egress.Route)
 
 	route atomic.Pointer[egress.Route]
 
-	mu   sync.Mutex
-	last map[remote]*egress.Route // by which the agent wrote there last; guarded by mu
+	mu     sync.Mutex
+	closed bool                     // guarded by mu
+	last   map[remote]*egress.Route // by which the agent wrote there last; guarded by mu
 }
 
 // remote is an address of the peer's.
@@ -43,8 +46,8 @@ type remote struct {
 // maxRemotes bounds the addresses of a peer that are remembered.
 const maxRemotes = 64
 
-func newPaths(sockets map[netip.AddrPort]*udp.Conn, reports func([]byte) bool) *paths {
-	return &paths{sockets: sockets, reports: reports, last: make(map[remote]*egress.Route)}
+func newPaths(sockets map[netip.AddrPort]*udp.Conn, reports func([]byte) bool, moved func(from, to *egress.Route)) *paths {
+	return &paths{sockets: sockets, reports: reports, moved: moved, last: make(map[remote]*egress.Route)}
 }
 
 // attach has the engine's next peer connection send and receive through p.
@@ -65,10 +68,28 @@ func (p *paths) selected(pair *webrtc.ICECandidatePair) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
 	at := remote{netip.AddrPortFrom(addr.Unmap(), pair.Remote.Port), pair.Remote.Protocol == webrtc.ICEProtocolTCP}
 	if r := p.last[at]; r != nil {
-		p.route.Store(r)
+		p.takeLocked(r)
 	}
+}
+
+// takeLocked makes r the way.
+func (p *paths) takeLocked(r *egress.Route) {
+	if old := p.route.Swap(r); old != r {
+		p.moved(old, r)
+	}
+}
+
+// close has no way any more.
+func (p *paths) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.takeLocked(nil)
 }
 
 // wrote is told of each packet that the agent sends.
@@ -95,8 +116,8 @@ func (p *paths) wrote(b []byte, conn net.PacketConn, socket *udp.Conn, to netip.
 		}
 		p.last[at] = r
 	}
-	if chosen {
-		p.route.Store(r)
+	if chosen && !p.closed {
+		p.takeLocked(r)
 	}
 }
 

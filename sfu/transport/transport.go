@@ -11,6 +11,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/egress"
 )
 
 // Events are called from the transport's goroutines, never from inside one of
@@ -100,7 +102,7 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 	}
 	if !a.pion {
 		t.outlet = &outlet{feedback: ev.Feedback}
-		t.outlet.paths = newPaths(a.media, t.outlet.reports)
+		t.outlet.paths = newPaths(a.media, t.outlet.reports, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
 	}
 	pc, err := a.newPeerConnection(bufs, !offers, t.outlet)
 	if err != nil {
