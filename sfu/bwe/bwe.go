@@ -21,6 +21,7 @@
 package bwe
 
 import (
+	"math"
 	"time"
 )
 
@@ -148,12 +149,12 @@ func (e *Estimator) raise(target, now int64) {
 // wire, with IP, UDP and SRTP. probe is the ID of the probe it belongs to, 0 none.
 func (e *Estimator) Sent(seq uint16, size int, probe int, now time.Time) {
 	t := e.us(now)
-	size = max(min(size, 1<<16), 0)
+	size = max(min(size, math.MaxUint16), 0)
 	p := e.history.add(seq, t)
-	p.size = int32(size)
+	p.size = uint16(size)
 	p.predicted = e.explain(size, t)
 	if probe != 0 && e.probe.active && probe == e.probe.id {
-		p.probe = int32(probe)
+		p.probe = uint16(probe)
 		e.probe.noteSent(size)
 	}
 	e.lastSent = t
@@ -218,7 +219,7 @@ func (e *Estimator) reported(p *packet, got, timed bool, arrival int64) {
 		if p.probe == 0 {
 			e.losses.noteLost(p)
 		} else if int(p.probe) == e.probe.id {
-			e.probe.noteLost(p.size)
+			e.probe.noteLost(int64(p.size))
 		}
 	case got && p.state != received:
 		e.noteReceived(p, timed, arrival, e.visit.now)
@@ -377,7 +378,7 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 			return Probe{}, false
 		}
 		e.probe.next = t + 250*ms
-		p := e.probe.start(e.cfg.Min, e.cfg.Min, t)
+		p := e.probe.start(e.cfg.Min, e.cfg.Min, t, probeQueue)
 		e.probe.active = false // its only aim is any report at all
 		p.Bytes, p.Duration, p.MinPackets = 300, 10*time.Millisecond, 2
 		return p, true
@@ -399,7 +400,7 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 	if queue, _, _ := e.delays.least(detectSpan, detectMost, detectCount); queue > drained+min(int64(e.delays.jitter), 15*ms) {
 		return Probe{}, false
 	}
-	return e.probe.start(rate, e.target, t), true
+	return e.probe.start(rate, e.target, t, probeQueue), true
 }
 
 // spareProbe tries twice of what the path has carried, in order not to disturb one
@@ -414,7 +415,7 @@ func (e *Estimator) spareProbe(t int64) (Probe, bool) {
 		return Probe{}, false
 	}
 	e.spares--
-	p := e.probe.start(rate, base, t)
+	p := e.probe.start(rate, base, t, spareQueue)
 	e.probe.spare = true
 	return p, true
 }

@@ -4,7 +4,8 @@ const (
 	minHistory = 512  // packets; about 2 s of one 1.7 Mbps layer
 	maxHistory = 8192 // packets; 4 s at 20 Mbps
 
-	// keepSent is how long, in µs, a packet should be remembered for its report.
+	// keepSent is how long, in µs, a packet should be remembered for its report, if
+	// that has not come.
 	keepSent = 2_000_000
 
 	// maxSymbols is how many packet statuses of one report are looked at.
@@ -22,11 +23,11 @@ const (
 
 // packet is one that was sent. Times are µs since the estimator began.
 type packet struct {
-	seq       int64 // unrolled transport-wide sequence number
 	sent      int64
-	size      int32 // bytes
-	predicted int32 // queueing delay the sending pattern alone explains, µs
-	probe     int32 // 0: none
+	seq       uint32 // of the unrolled transport-wide sequence number
+	predicted int32  // queueing delay the sending pattern alone explains, µs
+	size      uint16 // bytes
+	probe     uint16 // 0: none
 	state     packetState
 }
 
@@ -45,11 +46,11 @@ func (h *history) add(seq uint16, now int64) *packet {
 	}
 	ext := h.last + int64(int16(seq-uint16(h.last)))
 	h.last = max(h.last, ext)
-	if old := h.slot(ext); old.state != unused && old.seq != ext && now-old.sent < keepSent && len(h.ring) < maxHistory {
+	if old := h.slot(ext); (old.state == inFlight || old.state == lost) && old.seq != uint32(ext) && now-old.sent < keepSent && len(h.ring) < maxHistory {
 		h.grow()
 	}
 	p := h.slot(ext)
-	*p = packet{seq: ext, sent: now, state: inFlight}
+	*p = packet{seq: uint32(ext), sent: now, state: inFlight}
 	return p
 }
 
@@ -60,14 +61,14 @@ func (h *history) grow() {
 	h.ring = make([]packet, 2*len(old))
 	for i := range old {
 		if old[i].state != unused {
-			*h.slot(old[i].seq) = old[i]
+			*h.slot(int64(old[i].seq)) = old[i]
 		}
 	}
 }
 
 // find is nil if the packet was never sent, or is forgotten.
 func (h *history) find(ext int64) *packet {
-	if p := h.slot(ext); p.state != unused && p.seq == ext {
+	if p := h.slot(ext); p.state != unused && p.seq == uint32(ext) {
 		return p
 	}
 	return nil

@@ -104,7 +104,7 @@ func TestSpare(t *testing.T) {
 					target := r.samples[len(r.samples)-1].target
 					w.note("padding kB", float64(r.padding)/1000)
 					assert.LessOrEqual(t, float64(target), c.most*(1+float64(jitter)/(10*ms))) // less exact the more jitter there is
-					assert.LessOrEqual(t, float64(r.padding), 800_000.0)
+					assert.LessOrEqual(t, float64(r.padding), 600_000.0)
 					assert.LessOrEqual(t, count(r.probes, float64(spareAfter)/second, 60), mostSpares)
 					assert.Zero(t, count(r.probes, 15, 60), "over and over")
 					assert.Zero(t, stalled(r.samples))
