@@ -1,8 +1,10 @@
 package downtrack
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diemcau/sfu/codec"
+	"diemcau/sfu/uptrack"
 )
 
 const (
@@ -127,26 +130,28 @@ func TestSoundAsTheSubscriberTakesIt(t *testing.T) {
 // TestEncryptedSoundPassesThrough: a client that decrypts a payload as a whole could
 // make nothing of RED, whatever is lost.
 func TestEncryptedSoundPassesThrough(t *testing.T) {
-	opus := format(webrtc.MimeTypeOpus, 48000, testOpus)
-	b := newStreamBench(t, Config{
-		Kind: webrtc.RTPCodecTypeAudio, Codec: opus.RTPCodecCapability, Encrypted: true,
-	}, codec.MimeOpus, opus, format(codec.MimeRED, 48000, testRED))
-	b.plug()
-	b.down.lost.Store(100)
-	s := newSpeech(false)
-	b.feedPacket(s.next(80))
-	b.tick()
-	last := b.say(s, 10, 80)
-	require.Equal(t, uint8(testOpus), last.PayloadType)
-	require.Equal(t, s.said[len(s.said)-1], last.Payload)
-	before := len(b.packets())
-	b.worker.Do(func() {
-		b.down.resend([]rtcp.NackPair{{PacketID: last.SequenceNumber}}, time.Now())
+	synctest.Test(t, func(t *testing.T) {
+		opus := format(webrtc.MimeTypeOpus, 48000, testOpus)
+		b := newStreamBench(t, Config{
+			Kind: webrtc.RTPCodecTypeAudio, Codec: opus.RTPCodecCapability, Encrypted: true,
+		}, codec.MimeOpus, opus, format(codec.MimeRED, 48000, testRED))
+		b.plug()
+		b.down.lost.Store(100)
+		s := newSpeech(false)
+		b.feedPacket(s.next(80))
+		b.tick()
+		last := b.say(s, 10, 80)
+		require.Equal(t, uint8(testOpus), last.PayloadType)
+		require.Equal(t, s.said[len(s.said)-1], last.Payload)
+		before := len(b.packets())
+		b.worker.Do(func() {
+			b.down.resend([]rtcp.NackPair{{PacketID: last.SequenceNumber}}, time.Now())
+		})
+		b.settle()
+		again := b.packets()[before:]
+		require.Len(t, again, 1)
+		require.Equal(t, last.Payload, again[0].Payload)
 	})
-	b.settle()
-	again := b.packets()[before:]
-	require.Len(t, again, 1)
-	require.Equal(t, last.Payload, again[0].Payload)
 }
 
 func TestSoundIsSentAgainBitByBit(t *testing.T) {
@@ -176,6 +181,43 @@ func TestSoundIsSentAgainBitByBit(t *testing.T) {
 			again, err := got[before].Marshal()
 			require.NoError(t, err)
 			require.Equal(t, want, again)
+		})
+	}
+}
+
+// TestAStreamThatTakesOverLeavesNothingOut: what the other stream was to send, and the
+// worker has not come to, is sent by the one that takes over, and nothing twice.
+func TestAStreamThatTakesOverLeavesNothingOut(t *testing.T) {
+	for _, waiting := range []int{0, 1, 10, maxReplayed} {
+		t.Run(fmt.Sprint(waiting), func(t *testing.T) {
+			b := soundBench(t, codec.MimeOpus, false)
+			b.plug()
+			s := newSpeech(false)
+			b.feedPacket(s.next(80))
+			b.tick()
+			own := New(b.down.cfg, b.line, Wish{Layer: None})
+			defer own.Close()
+			own.SetLayer(MaxLayers-1, b.source.layer)
+			_, err := own.Bind(b)
+			require.NoError(t, err)
+			own.Start()
+			b.say(s, 5, 80)
+			fed := make(chan struct{})
+			b.worker.Do(func() {
+				<-fed
+				own.takeOver(b.down.wish, b.down, [MaxLayers]*uptrack.Layer{}, Wish{Layer: None})
+			})
+			for range waiting {
+				b.hand(s.next(80))
+			}
+			close(fed)
+			b.drain()
+			b.say(s, 5, 80)
+			got := b.packets()
+			for i, p := range got {
+				require.Equal(t, s.said[i], p.Payload, "packet %d", i)
+			}
+			require.Len(t, got, len(s.said))
 		})
 	}
 }
