@@ -170,6 +170,11 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		return err
 	}
 	defer stopEvents(ctx)
+	stopProfiler, err := signaling.StartProfiler(cfg.Debug.Listen, log)
+	if err != nil {
+		return err
+	}
+	defer stopProfiler()
 	settings := nodeConfig(cfg)
 	settings.TURN, settings.Log, settings.Metrics, settings.Events = relay, log.With("part", "sfu"), metrics, events
 	node, err := sfu.NewNode(settings)
@@ -224,6 +229,7 @@ func nodeConfig(cfg *configs.Config) sfu.Config {
 		TCPPort:     cfg.RTC.TCPPort,
 		NodeIPs:     cfg.RTC.NodeIPs,
 		UseLoopback: cfg.RTC.UseLoopback,
+		PionEgress:  cfg.SFU.Egress == configs.EgressPion,
 		Version:     programVersion(),
 		Rooms: sfu.RoomOptions{
 			CreateOnly:       !cfg.Room.AutoCreate,

@@ -33,6 +33,7 @@ type Config struct {
 	DataDir  string            `yaml:"data_dir"`
 	TLS      TLS               `yaml:"tls"`
 	RTC      RTC               `yaml:"rtc"`
+	SFU      SFU               `yaml:"sfu"`
 	Room     Room              `yaml:"room"`
 	TURN     TURN              `yaml:"turn"`
 	Keys     map[string]string `yaml:"keys"`
@@ -41,6 +42,7 @@ type Config struct {
 	Storage  Service           `yaml:"storage"`
 	Webhook  Webhook           `yaml:"webhook"`
 	Log      Log               `yaml:"log"`
+	Debug    Debug             `yaml:"debug"`
 }
 
 // TLS names the certificate of the web server: both files or neither.
@@ -56,6 +58,14 @@ type RTC struct {
 	NodeIPs     []string `yaml:"node_ips"`
 	UseLoopback bool     `yaml:"use_loopback"`
 }
+
+// SFU says how media is forwarded.
+type SFU struct {
+	Egress string `yaml:"egress"`
+}
+
+// EgressPion is the egress that sends one packet at a time.
+const EgressPion = "pion"
 
 // Room says what holds for a room that was created without saying otherwise.
 type Room struct {
@@ -82,6 +92,11 @@ type Service struct {
 type Log struct {
 	Level  string `yaml:"level"`
 	Format string `yaml:"format"`
+}
+
+// Debug says where the program shows its inner state.
+type Debug struct {
+	Listen string `yaml:"listen"`
 }
 
 // Unused names the keys that are set and that this version does not use.

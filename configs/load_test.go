@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		Listen:  "127.0.0.1:7880",
 		DataDir: "./data",
 		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
+		SFU:     SFU{Egress: "auto"},
 		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second, Loudest: 6},
 		TURN:    TURN{Enabled: true, ShareHTTPS: true},
 		Keys:    map[string]string{"test": goodSecret},
@@ -108,7 +109,7 @@ func TestFileErrors(t *testing.T) {
 		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
 		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
 		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
-			"c.yaml:1: lisen: unknown key; known here: data_dir, database, keys, listen, log, redis, room, rtc, storage, tls, turn, webhook",
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, debug, keys, listen, log, redis, room, rtc, sfu, storage, tls, turn, webhook",
 			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 		}},
 		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
@@ -246,7 +247,7 @@ func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
 		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
 		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short", "DIEMCAU_ROOM__EMPTY_TIMEOUT=5",
 	}, withKey...))
-	top := "no such configuration key; known here: DATA_DIR, DATABASE, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, STORAGE, TLS, TURN, WEBHOOK"
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, DEBUG, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, SFU, STORAGE, TLS, TURN, WEBHOOK"
 	require.Equal(t, []string{
 		"DIEMCAU_: " + top,
 		"DIEMCAU_KEYS: " + top,

@@ -61,6 +61,7 @@ func (c *Config) check() Errors {
 		fail("rtc.tcp_port", "is the port of listen; they need one each")
 	}
 	checkNodeIPs(c.RTC.NodeIPs, fail)
+	checkWord("sfu.egress", c.SFU.Egress, []string{"auto", EgressPion}, fail)
 	c.checkRoom(fail)
 	c.checkTURN(fail)
 	c.checkKeys(fail)
@@ -70,7 +71,20 @@ func (c *Config) check() Errors {
 	checkURL("storage.url", c.Storage.URL, []string{"s3", "file"}, fail)
 	checkWord("log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}, fail)
 	checkWord("log.format", c.Log.Format, []string{"text", "json"}, fail)
+	checkDebug(c.Debug.Listen, fail)
 	return errs
+}
+
+// checkDebug refuses an address that others could reach: what is shown there is for
+// this machine's operator only.
+func checkDebug(listen string, fail failFunc) {
+	if listen == "" {
+		return
+	}
+	addr, err := netip.ParseAddrPort(listen)
+	if err != nil || addr.Port() == 0 || !addr.Addr().IsLoopback() {
+		fail("debug.listen", "must be a loopback address and a port, as in 127.0.0.1:6060")
+	}
 }
 
 type failFunc func(key, format string, args ...any)

@@ -7,6 +7,20 @@ cd "$(dirname "$0")/.."
 seconds=${1:?usage: deploy/fuzz.sh SECONDS}
 count=0
 failed=()
+log= # of the last run
+
+# fuzz DIR NAME runs a fuzzer. Minimising is bounded: left alone it may take longer
+# than the search.
+fuzz() {
+  log=$(go test -run '^$' -fuzz "^$2\$" -fuzztime "${seconds}s" -fuzzminimizetime 1s "$1" 2>&1)
+}
+
+# cut_off tells a run that failed by nothing but the end of its time: a race in the
+# toolchain (https://go.dev/issue/75804, mended in Go 1.27). A finding names its input.
+cut_off() {
+  grep -q '^    context deadline exceeded$' <<<"$log" && ! grep -qE 'Failing input|panic:|DATA RACE|_test\.go:' <<<"$log"
+}
+
 while read -r dir; do
   # The toolchain names them; the search above only spares it the other packages.
   names=$(go test -list '^Fuzz' "$dir" | grep '^Fuzz' || true)
@@ -17,12 +31,12 @@ while read -r dir; do
   for name in $names; do
     count=$((count + 1))
     echo "fuzz: $dir $name"
-    # Minimising is bounded: left alone it may take longer than the search.
-    if ! log=$(go test -run '^$' -fuzz "^$name\$" -fuzztime "${seconds}s" -fuzzminimizetime 1s "$dir" 2>&1); then
+    # One more try if the toolchain's clock failed it; a second time it counts.
+    if fuzz "$dir" "$name" || { cut_off && fuzz "$dir" "$name"; }; then
+      printf '%s\n' "$log" | grep '^fuzz:.*execs' | tail -n 1 || true
+    else
       failed+=("$dir $name")
       printf '%s\n' "$log"
-    else
-      printf '%s\n' "$log" | grep '^fuzz:.*execs' | tail -n 1 || true
     fi
   done
 done < <(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -r -n 1 dirname | sort -u)

@@ -51,15 +51,19 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-func newTestNode(t *testing.T) *Node {
+func newTestNode(t *testing.T, change ...func(*Config)) *Node {
 	t.Helper()
 	var n *Node
 	err := error(syscall.EADDRINUSE)
 	for i := 0; i < 5 && errors.Is(err, syscall.EADDRINUSE); i++ { // another process may have taken the port meanwhile
-		n, err = NewNode(Config{
+		cfg := Config{
 			UDPPort: freePort(t), TCPPort: freePort(t), UseLoopback: true, NodeIPs: []string{"127.0.0.1"},
 			Log: slog.New(slog.DiscardHandler),
-		})
+		}
+		for _, f := range change {
+			f(&cfg)
+		}
+		n, err = NewNode(cfg)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -74,6 +78,7 @@ func newTestNode(t *testing.T) *Node {
 type testClient struct {
 	t      *testing.T
 	codecs []string
+	tune   func(*webrtc.SettingEngine)
 	s      *Session
 	single bool
 	pub    *webrtc.PeerConnection
@@ -126,8 +131,15 @@ func connect(t *testing.T, n *Node, room, identity string, single bool, opts ...
 func connectWith(t *testing.T, n *Node, room, identity string, single bool, codecs []string,
 	opts ...joinOption) *testClient {
 	t.Helper()
+	return connectTuned(t, n, room, identity, single, codecs, nil, opts...)
+}
+
+// connectTuned is connectWith for a client whose WebRTC is set up by tune.
+func connectTuned(t *testing.T, n *Node, room, identity string, single bool, codecs []string,
+	tune func(*webrtc.SettingEngine), opts ...joinOption) *testClient {
+	t.Helper()
 	c := &testClient{
-		t: t, codecs: codecs, single: single, media: make(map[string][]*rtp.Packet),
+		t: t, codecs: codecs, tune: tune, single: single, media: make(map[string][]*rtp.Packet),
 		channels: make(map[string]*webrtc.DataChannel), receivers: make(map[string]*webrtc.TrackRemote),
 		mids: make(map[string]string),
 	}
@@ -172,6 +184,9 @@ func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	var e webrtc.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	if c.tune != nil {
+		c.tune(&e)
+	}
 	m, reg := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	c.registerCodecs(m)
 	require.NoError(c.t, m.RegisterHeaderExtension(

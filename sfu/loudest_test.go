@@ -98,7 +98,7 @@ func bareRoom(loudest int) *Room {
 
 func TestTheLoudestAreThoseHeardLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pool := fanout.New(1, slog.New(slog.DiscardHandler))
+		pool := fanout.New(1, nil, slog.New(slog.DiscardHandler))
 		r := bareRoom(2)
 		p := &participant{room: r, perm: &livekit.ParticipantPermission{}, published: make(map[string]*publication)}
 		var voices []*voice

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"diemcau/sfu/fanout"
 )
 
 type metrics struct {
@@ -15,8 +13,8 @@ type metrics struct {
 	data    *prometheus.CounterVec
 }
 
-// newMetrics registers them. crowd counts the participants in all rooms.
-func newMetrics(reg *prometheus.Registry, fan *fanout.Pool, crowd *atomic.Int64) *metrics {
+// newMetrics registers them, and what the node counts.
+func newMetrics(reg *prometheus.Registry, n *Node) *metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "diemcau", Subsystem: "sfu", Name: name, Help: help})
 	}
@@ -37,17 +35,19 @@ func newMetrics(reg *prometheus.Registry, fan *fanout.Pool, crowd *atomic.Int64)
 	if reg == nil {
 		return m
 	}
+	counter := func(name, help string, count *atomic.Uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "diemcau", Subsystem: "sfu", Name: name, Help: help,
+		}, func() float64 { return float64(count.Load()) })
+	}
 	reg.MustRegister(m.rooms, m.tracks, m.subscriptions, m.forwards, m.refused, m.data,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "diemcau", Subsystem: "sfu", Name: "participants", Help: "Participants in all rooms.",
-		}, func() float64 { return float64(crowd.Load()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_dropped_total",
-			Help: "Packets dropped because a fan-out worker was too far behind.",
-		}, func() float64 { return float64(fan.Dropped.Load()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "diemcau", Subsystem: "sfu", Name: "fanout_late_total",
-			Help: "Packets overwritten before a fan-out worker came to them.",
-		}, func() float64 { return float64(fan.Late.Load()) }))
+		}, func() float64 { return float64(n.crowd.Load()) }),
+		counter("fanout_dropped_total", "Packets dropped because a fan-out worker was too far behind.", &n.fan.Dropped),
+		counter("fanout_late_total", "Packets overwritten before a fan-out worker came to them.", &n.fan.Late),
+		counter("egress_packets_total", "Media packets sealed and handed to a socket.", &n.sent.Packets),
+		counter("egress_trains_total", "Entries of system calls that carried them: packets for one destination leave together.", &n.sent.Trains),
+		counter("egress_dropped_total", "Media packets that could not be sent, each for one subscriber.", &n.sent.Dropped))
 	return m
 }

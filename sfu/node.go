@@ -15,6 +15,7 @@ import (
 	"github.com/livekit/protocol/utils/guid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"diemcau/sfu/egress"
 	"diemcau/sfu/fanout"
 	"diemcau/sfu/transport"
 	"diemcau/sfu/turn"
@@ -34,6 +35,9 @@ type Config struct {
 	// Events, if set, is told what happens in the rooms, in order within a room.
 	// Rooms call it on their loops: it must not block.
 	Events func(*livekit.WebhookEvent)
+	// PionEgress has media sealed and sent by the peer connections one packet at a time,
+	// instead of past them in trains.
+	PionEgress bool
 }
 
 // Errors of Open.
@@ -57,6 +61,7 @@ type Node struct {
 	done chan struct{}  // closed with the node
 
 	crowd atomic.Int64 // participants in all rooms
+	sent  egress.Counters
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
@@ -67,7 +72,7 @@ type Node struct {
 func NewNode(cfg Config) (*Node, error) {
 	api, err := transport.NewAPI(transport.Config{
 		UDPPort: cfg.UDPPort, TCPPort: cfg.TCPPort, NodeIPs: cfg.NodeIPs,
-		UseLoopback: cfg.UseLoopback, Log: cfg.Log,
+		UseLoopback: cfg.UseLoopback, Log: cfg.Log, PionEgress: cfg.PionEgress,
 	})
 	if err != nil {
 		return nil, err
@@ -78,10 +83,14 @@ func NewNode(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, id: guid.New("ND_"), log: cfg.Log, api: api, turn: relay,
-		fan:   fanout.New(runtime.GOMAXPROCS(0), cfg.Log),
 		rooms: make(map[string]*Room), done: make(chan struct{}),
 	}
-	n.met = newMetrics(cfg.Metrics, n.fan, &n.crowd)
+	var sender func() fanout.Sender
+	if !cfg.PionEgress {
+		sender = func() fanout.Sender { return egress.NewShard(&n.sent, cfg.Log) }
+	}
+	n.fan = fanout.New(runtime.GOMAXPROCS(0), sender, cfg.Log)
+	n.met = newMetrics(cfg.Metrics, n)
 	n.wg.Add(1)
 	go n.followTide()
 	return n, nil

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"diemcau/sfu/downtrack"
+	"diemcau/sfu/egress"
+	"diemcau/sfu/fanout"
 	"diemcau/sfu/transport"
 )
 
@@ -130,7 +132,7 @@ func newParticipant(r *Room, s *Session, start *livekit.StartSession, grants *au
 	s.p = p
 	p.line = downtrack.NewLine(downtrack.LineConfig{
 		WriteRTCP: func(pkts []rtcp.Packet) error { return p.sub.WriteRTCP(pkts) },
-		Starved:   p.starved, Log: p.log,
+		Egress:    p.egress, Starved: p.starved, Log: p.log,
 	}, r.node.fan.Worker())
 	if err := p.connect(); err != nil {
 		p.line.Close()
@@ -153,6 +155,19 @@ func (p *participant) connect() (err error) {
 			r.node.cleanup(p.pub.Wait)
 			return err
 		}
+	}
+	return nil
+}
+
+// egress makes the way out for a stream to the participant, past its peer connection
+// where that can be; nil if not.
+func (p *participant) egress(ssrc uint32, video bool) fanout.Egress {
+	shard, ok := p.line.Worker().Sender().(*egress.Shard)
+	if !ok {
+		return nil
+	}
+	if out := p.sub.Outlet(shard); out != nil {
+		return out.NewWriter(ssrc, video, p.sub.WriteRTCP)
 	}
 	return nil
 }
@@ -199,9 +214,14 @@ func (p *participant) events(target livekit.SignalTarget) transport.Events {
 		},
 		Track: p.onTrack,
 		Data:  func(label string, msg []byte) { r.receiveData(p, label, msg) },
-		Feedback: func(pkt rtcp.Packet) {
+		Feedback: func(packet []byte) {
 			if target == livekit.SignalTarget_SUBSCRIBER || p.single {
-				p.line.Feedback(pkt, time.Now())
+				p.line.Feedback(packet, time.Now())
+			}
+		},
+		Estimate: func(bps int64) {
+			if target == livekit.SignalTarget_SUBSCRIBER || p.single {
+				p.line.Estimate(bps, time.Now())
 			}
 		},
 		State: func(s webrtc.PeerConnectionState) {

@@ -21,9 +21,8 @@
 package bwe
 
 import (
+	"math"
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 const (
@@ -37,6 +36,10 @@ const (
 // Config bounds the estimate, in bits per second.
 type Config struct {
 	Min, Start, Max int64
+	// Spare is up to which it is tried what a path carries beyond what is wished, so
+	// that frames may leave faster; 0: not at all. It is not tried on a path whose
+	// limit was met.
+	Spare int64
 }
 
 // Stats is for logs and metrics. Rates are in bits per second.
@@ -83,6 +86,8 @@ type Estimator struct {
 	wish     int64
 	rtt      int64 // µs
 	capacity int64
+	proven   int64 // highest rate that a probe showed
+	spares   int   // probes beyond the wish that may still be made
 
 	backlog     float64 // bytes of ours waiting at the bottleneck if it carries target
 	backlogAt   int64
@@ -113,7 +118,7 @@ type Estimator struct {
 func New(cfg Config, now time.Time) *Estimator {
 	cfg.Min = max(cfg.Min, 1_000)
 	cfg.Max = max(cfg.Max, cfg.Min)
-	e := &Estimator{cfg: cfg, origin: now, rtt: defaultRTT, unanswered: -1, lastReport: -1, restored: -1 << 40}
+	e := &Estimator{cfg: cfg, origin: now, rtt: defaultRTT, unanswered: -1, lastReport: -1, restored: -1 << 40, spares: mostSpares}
 	e.probe.fast = true
 	e.set(cfg.Start)
 	return e
@@ -144,12 +149,12 @@ func (e *Estimator) raise(target, now int64) {
 // wire, with IP, UDP and SRTP. probe is the ID of the probe it belongs to, 0 none.
 func (e *Estimator) Sent(seq uint16, size int, probe int, now time.Time) {
 	t := e.us(now)
-	size = max(min(size, 1<<16), 0)
+	size = max(min(size, math.MaxUint16), 0)
 	p := e.history.add(seq, t)
-	p.size = int32(size)
+	p.size = uint16(size)
 	p.predicted = e.explain(size, t)
 	if probe != 0 && e.probe.active && probe == e.probe.id {
-		p.probe = int32(probe)
+		p.probe = uint16(probe)
 		e.probe.noteSent(size)
 	}
 	e.lastSent = t
@@ -171,19 +176,21 @@ func (e *Estimator) explain(size int, now int64) int32 {
 	return int32(min(wait, maxExplain))
 }
 
-// Feedback takes a transport-wide congestion control report. A report may come
-// twice, late or never, and may say anything: the work is bounded.
-func (e *Estimator) Feedback(fb *rtcp.TransportLayerCC, now time.Time) {
-	if fb == nil {
+// Feedback takes a transport-wide congestion control report, an RTCP packet
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01). It may come twice, late or
+// never, and may say anything: the work is bounded. It is not kept.
+func (e *Estimator) Feedback(packet []byte, now time.Time) {
+	r, ok := parseReport(packet)
+	if !ok {
 		return
 	}
 	t := e.us(now)
 	threshold, calm := e.delays.threshold(), e.delays.spread // of before: a growing queue is no jitter
 	e.visit = visit{now: t}
-	if e.history.skips(fb.BaseSequenceNumber) {
+	if e.history.skips(r.base) {
 		e.delays.gap = true
 	}
-	e.history.walk(fb, e.arrivals.unroll(fb.ReferenceTime), e)
+	e.history.walk(&r, e.arrivals.unroll(r.reference), e)
 	if e.visit.news == 0 {
 		return
 	}
@@ -212,7 +219,7 @@ func (e *Estimator) reported(p *packet, got, timed bool, arrival int64) {
 		if p.probe == 0 {
 			e.losses.noteLost(p)
 		} else if int(p.probe) == e.probe.id {
-			e.probe.noteLost(p.size)
+			e.probe.noteLost(int64(p.size))
 		}
 	case got && p.state != received:
 		e.noteReceived(p, timed, arrival, e.visit.now)
@@ -310,6 +317,12 @@ func (e *Estimator) judgeProbe(now int64) {
 	}
 	if r.limit {
 		e.capacity = r.rate
+	} else {
+		e.proven = max(e.proven, r.claim)
+	}
+	if e.probe.spare { // whatever it showed, there is no hurry
+		e.probe.active, e.probe.next = false, now+spareEvery
+		return
 	}
 	if progress || r.rate >= e.probe.rate*85/100 && !r.limit {
 		e.probe.succeeded(now, !r.limit)
@@ -349,7 +362,8 @@ func (e *Estimator) SetRTT(rtt time.Duration) {
 }
 
 // SetWish tells how much, in bits per second, could be used at most if there
-// were room. Probes aim a bit above it, and there are none once Target covers it.
+// were room. Probes aim a bit above it, and there are none once Target covers it, but
+// for those of Config.Spare.
 func (e *Estimator) SetWish(bps int64) {
 	e.wish = max(min(bps, int64(float64(e.cfg.Max)/covered)), 0)
 }
@@ -364,13 +378,16 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 			return Probe{}, false
 		}
 		e.probe.next = t + 250*ms
-		p := e.probe.start(e.cfg.Min, e.cfg.Min, t)
+		p := e.probe.start(e.cfg.Min, e.cfg.Min, t, probeQueue)
 		e.probe.active = false // its only aim is any report at all
 		p.Bytes, p.Duration, p.MinPackets = 300, 10*time.Millisecond, 2
 		return p, true
 	}
-	if e.state != open || e.probe.active || e.losses.testing || t < e.probe.next || float64(e.target) >= covered*float64(e.wish) {
+	if e.state != open || e.probe.active || e.losses.testing || t < e.probe.next {
 		return Probe{}, false
+	}
+	if float64(e.target) >= covered*float64(e.wish) {
+		return e.spareProbe(t)
 	}
 	rate := e.target * 3 / 2
 	if e.probe.fast {
@@ -383,7 +400,24 @@ func (e *Estimator) NextProbe(now time.Time) (Probe, bool) {
 	if queue, _, _ := e.delays.least(detectSpan, detectMost, detectCount); queue > drained+min(int64(e.delays.jitter), 15*ms) {
 		return Probe{}, false
 	}
-	return e.probe.start(rate, e.target, t), true
+	return e.probe.start(rate, e.target, t, probeQueue), true
+}
+
+// spareProbe tries twice of what the path has carried, in order not to disturb one
+// that carries no more.
+func (e *Estimator) spareProbe(t int64) (Probe, bool) {
+	base := max(e.proven, e.delays.rate(500*ms))
+	rate := min(2*base, e.cfg.Spare)
+	if base == 0 || rate < base*110/100 || t < spareAfter || e.capacity > 0 || e.spares == 0 || e.ceiling > 0 && t < e.ceilingUntil || e.losses.floor > 0 {
+		return Probe{}, false
+	}
+	if queue, _, _ := e.delays.least(detectSpan, detectMost, detectCount); queue > drained {
+		return Probe{}, false
+	}
+	e.spares--
+	p := e.probe.start(rate, base, t, spareQueue)
+	e.probe.spare = true
+	return p, true
 }
 
 // Target is the bit rate that may be spent on everything, overhead included.

@@ -28,7 +28,7 @@ func feed(e *Estimator, base uint16, n, size int, from, gap time.Duration) time.
 		e.Sent(base+uint16(i), size, 0, at(from+time.Duration(i)*gap))
 	}
 	end := from + time.Duration(n)*gap
-	e.Feedback(allReceived(base, n, (from+20*time.Millisecond).Microseconds(), gap.Microseconds()), at(end))
+	e.feedback(allReceived(base, n, (from+20*time.Millisecond).Microseconds(), gap.Microseconds()), at(end))
 	return end
 }
 
@@ -78,7 +78,7 @@ func TestDrainEndsWithoutTraffic(t *testing.T) {
 		e.Sent(120+uint16(i), 500, 0, at(end+time.Duration(i)*10*time.Millisecond))
 	}
 	end += 100 * time.Millisecond
-	e.Feedback(allReceived(120, 10, 420_000, 40_000), at(end))
+	e.feedback(allReceived(120, 10, 420_000, 40_000), at(end))
 	require.True(t, e.Congested(at(end)))
 	e.Tick(at(end + 100*time.Millisecond))
 	assert.True(t, e.Congested(at(end)), "too early")
@@ -92,10 +92,10 @@ func TestSameReportTwice(t *testing.T) {
 		e.Sent(uint16(i), 1000, 0, at(time.Duration(i)*10*time.Millisecond))
 	}
 	fb := makeReport(0, 20, 0, func(seq uint16) (int64, bool) { return int64(seq) * 10_000, seq%4 != 3 })
-	e.Feedback(fb, at(250*time.Millisecond))
+	e.feedback(fb, at(250*time.Millisecond))
 	once := e.Stats()
 	assert.InDelta(t, 0.2, once.Loss, 0.03)
-	e.Feedback(fb, at(250*time.Millisecond))
+	e.feedback(fb, at(250*time.Millisecond))
 	assert.Equal(t, once, e.Stats())
 }
 
@@ -105,9 +105,9 @@ func TestLatePacketIsNotLost(t *testing.T) {
 	for i := range 20 {
 		e.Sent(uint16(i), 1000, 0, at(time.Duration(i)*10*time.Millisecond))
 	}
-	e.Feedback(makeReport(0, 20, 0, func(seq uint16) (int64, bool) { return int64(seq) * 10_000, seq != 10 }), at(250*time.Millisecond))
+	e.feedback(makeReport(0, 20, 0, func(seq uint16) (int64, bool) { return int64(seq) * 10_000, seq != 10 }), at(250*time.Millisecond))
 	assert.InDelta(t, 0.05, e.Stats().Loss, 0.001)
-	e.Feedback(allReceived(10, 1, 200_000, 0), at(260*time.Millisecond))
+	e.feedback(allReceived(10, 1, 200_000, 0), at(260*time.Millisecond))
 	assert.Zero(t, e.Stats().Loss)
 }
 
@@ -138,7 +138,7 @@ func TestWrapAround(t *testing.T) {
 		d := time.Duration(i) * 20 * time.Millisecond
 		e.Sent(seq, 1000, 0, at(d))
 		now := clock + d.Microseconds()
-		e.Feedback(allReceived(seq, 1, now, 0), at(d+30*time.Millisecond))
+		e.feedback(allReceived(seq, 1, now, 0), at(d+30*time.Millisecond))
 		seq++
 	}
 	s := e.Stats()
@@ -159,7 +159,7 @@ func TestReceiverSetsItsClock(t *testing.T) {
 		if i >= 50 {
 			shift = 3_600_000_000
 		}
-		e.Feedback(allReceived(seq, 5, shift+end.Microseconds(), 20_000), at(end+120*time.Millisecond))
+		e.feedback(allReceived(seq, 5, shift+end.Microseconds(), 20_000), at(end+120*time.Millisecond))
 		end += 100 * time.Millisecond
 		seq += 5
 		require.False(t, e.Congested(at(end)))

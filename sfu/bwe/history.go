@@ -1,12 +1,11 @@
 package bwe
 
-import "github.com/pion/rtcp"
-
 const (
 	minHistory = 512  // packets; about 2 s of one 1.7 Mbps layer
 	maxHistory = 8192 // packets; 4 s at 20 Mbps
 
-	// keepSent is how long, in µs, a packet should be remembered for its report.
+	// keepSent is how long, in µs, a packet should be remembered for its report, if
+	// that has not come.
 	keepSent = 2_000_000
 
 	// maxSymbols is how many packet statuses of one report are looked at.
@@ -24,11 +23,11 @@ const (
 
 // packet is one that was sent. Times are µs since the estimator began.
 type packet struct {
-	seq       int64 // unrolled transport-wide sequence number
 	sent      int64
-	size      int32 // bytes
-	predicted int32 // queueing delay the sending pattern alone explains, µs
-	probe     int32 // 0: none
+	seq       uint32 // of the unrolled transport-wide sequence number
+	predicted int32  // queueing delay the sending pattern alone explains, µs
+	size      uint16 // bytes
+	probe     uint16 // 0: none
 	state     packetState
 }
 
@@ -47,11 +46,11 @@ func (h *history) add(seq uint16, now int64) *packet {
 	}
 	ext := h.last + int64(int16(seq-uint16(h.last)))
 	h.last = max(h.last, ext)
-	if old := h.slot(ext); old.state != unused && old.seq != ext && now-old.sent < keepSent && len(h.ring) < maxHistory {
+	if old := h.slot(ext); (old.state == inFlight || old.state == lost) && old.seq != uint32(ext) && now-old.sent < keepSent && len(h.ring) < maxHistory {
 		h.grow()
 	}
 	p := h.slot(ext)
-	*p = packet{seq: ext, sent: now, state: inFlight}
+	*p = packet{seq: uint32(ext), sent: now, state: inFlight}
 	return p
 }
 
@@ -62,14 +61,14 @@ func (h *history) grow() {
 	h.ring = make([]packet, 2*len(old))
 	for i := range old {
 		if old[i].state != unused {
-			*h.slot(old[i].seq) = old[i]
+			*h.slot(int64(old[i].seq)) = old[i]
 		}
 	}
 }
 
 // find is nil if the packet was never sent, or is forgotten.
 func (h *history) find(ext int64) *packet {
-	if p := h.slot(ext); p.state != unused && p.seq == ext {
+	if p := h.slot(ext); p.state != unused && p.seq == uint32(ext) {
 		return p
 	}
 	return nil
@@ -106,29 +105,27 @@ func (h *history) skips(base uint16) bool {
 }
 
 // walk hands each packet of the report that was sent and is still remembered to
-// e.reported. start is the report's reference time; arrival is the receiver's
-// time in µs, valid if timed.
-func (h *history) walk(fb *rtcp.TransportLayerCC, start int64, e *Estimator) {
+// e.reported. start is the report's reference time in µs, the receiver's.
+func (h *history) walk(r *report, start int64, e *Estimator) {
 	if h.ring == nil {
 		return
 	}
-	w := walker{h: h, ext: h.at(fb.BaseSequenceNumber), left: min(int(fb.PacketStatusCount), maxSymbols),
-		deltas: fb.RecvDeltas, arrival: start, e: e}
-	for _, chunk := range fb.PacketChunks {
-		if w.left <= 0 || w.ext > h.last {
-			return
-		}
-		switch c := chunk.(type) {
-		case *rtcp.RunLengthChunk:
-			for range min(int(c.RunLength), w.left) {
-				w.symbol(c.PacketStatusSymbol)
+	w := walker{h: h, ext: h.at(r.base), left: min(r.count, maxSymbols), deltas: r.deltas, arrival: start, e: e}
+	for chunks := r.chunks; len(chunks) >= 2 && w.left > 0 && w.ext <= h.last; chunks = chunks[2:] {
+		chunk := uint16(chunks[0])<<8 | uint16(chunks[1])
+		switch {
+		case chunk&0x8000 == 0: // a run
+			for range min(int(chunk&0x1fff), w.left) {
+				w.symbol(chunk >> 13 & 3)
 			}
-		case *rtcp.StatusVectorChunk:
-			for _, s := range c.SymbolList[:min(len(c.SymbolList), w.left)] {
-				w.symbol(s)
+		case chunk&0x4000 == 0: // a vector of 14 symbols of one bit
+			for i := 13; i >= 0 && w.left > 0; i-- {
+				w.symbol(chunk >> i & 1)
 			}
-		default:
-			return
+		default: // of 7 symbols of two bits
+			for i := 12; i >= 0 && w.left > 0; i -= 2 {
+				w.symbol(chunk >> i & 3)
+			}
 		}
 	}
 }
@@ -137,25 +134,33 @@ type walker struct {
 	h       *history
 	ext     int64
 	left    int
-	deltas  []*rtcp.RecvDelta
+	deltas  []byte
 	arrival int64
 	e       *Estimator
+}
+
+// delta takes the next arrival, of size bytes, in units of 250 µs.
+func (w *walker) delta(size int) bool {
+	if len(w.deltas) < size {
+		w.left = 0 // a report that contradicts itself
+		return false
+	}
+	d := int64(w.deltas[0])
+	if size == 2 {
+		d = int64(int16(uint16(w.deltas[0])<<8 | uint16(w.deltas[1])))
+	}
+	w.arrival += d * 250
+	w.deltas = w.deltas[size:]
+	return true
 }
 
 func (w *walker) symbol(s uint16) {
 	ext := w.ext
 	w.ext++
 	w.left--
-	timed := false
-	if s == rtcp.TypeTCCPacketReceivedSmallDelta || s == rtcp.TypeTCCPacketReceivedLargeDelta {
-		if len(w.deltas) == 0 || w.deltas[0] == nil {
-			w.left = 0 // a report that contradicts itself
-			return
-		}
-		// Clamped to what the format can say: 16 bits of 250 µs.
-		w.arrival += max(min(w.deltas[0].Delta, 8_191_750), -8_192_000)
-		w.deltas = w.deltas[1:]
-		timed = true
+	timed := s == receivedSmall || s == receivedLarge
+	if timed && !w.delta(int(s)) {
+		return
 	}
 	if ext > w.h.last {
 		w.left = 0 // never sent, and so is the rest
@@ -163,6 +168,6 @@ func (w *walker) symbol(s uint16) {
 	}
 	w.h.told = max(w.h.told, ext)
 	if p := w.h.find(ext); p != nil {
-		w.e.reported(p, s != rtcp.TypeTCCPacketNotReceived, timed, w.arrival)
+		w.e.reported(p, s != notReceived, timed, w.arrival)
 	}
 }

@@ -7,10 +7,11 @@ import (
 
 const (
 	probePackets = 5
-	// probeQueue is the queue, in µs, a probe adds if the path delivers Target.
-	probeQueue    = 40 * ms
-	probeShortest = 40 * ms
-	probeLongest  = 120 * ms
+	// probeQueue is the queue, in µs, a probe adds if the path delivers Target, and how
+	// long it is at least; spareQueue is that of a probe for more than is wished.
+	probeQueue   = 40 * ms
+	spareQueue   = 20 * ms
+	probeLongest = 120 * ms
 
 	// covered and aim relate to the wish: Target covers it, a probe goes for it.
 	covered = 1.02
@@ -19,6 +20,13 @@ const (
 	// headroom is what of a measured rate is given out.
 	headroom = 0.97
 	doubtful = 0.92
+)
+
+// Of probes for more than is wished.
+const (
+	spareAfter = 3_000 * ms // since the beginning, when there is more to do
+	spareEvery = 500 * ms
+	mostSpares = 7 // for one path; five suffice from 1 to 25 Mbps
 )
 
 // backoff is the wait after so many failures in a row.
@@ -40,6 +48,7 @@ type Probe struct {
 type prober struct {
 	id     int // of the newest probe
 	active bool
+	spare  bool // for more than is wished
 	rate   int64
 	begin  int64
 	end    int64
@@ -66,13 +75,13 @@ type prober struct {
 	busy                 int
 }
 
-func (p *prober) start(rate, target, now int64) Probe {
+func (p *prober) start(rate, target, now int64, queue int) Probe {
 	span := probeLongest
 	if rate > target {
-		span = int(float64(probeQueue) / (float64(rate)/float64(target) - 1))
+		span = int(float64(queue) / (float64(rate)/float64(target) - 1))
 	}
-	span = max(min(span, probeLongest), probeShortest)
-	*p = prober{id: p.id%math.MaxInt32 + 1, active: true, rate: rate, begin: now, end: now + int64(span),
+	span = max(min(span, probeLongest), queue)
+	*p = prober{id: p.id%math.MaxUint16 + 1, active: true, rate: rate, begin: now, end: now + int64(span),
 		next: p.next, fails: p.fails, streak: p.streak, fast: p.fast, probes: p.probes + 1, failures: p.failures}
 	bytes := rate * int64(span) / 8_000_000
 	return Probe{ID: p.id, Rate: rate, Bytes: int(bytes), Duration: time.Duration(span) * time.Microsecond, MinPackets: probePackets}
@@ -94,10 +103,10 @@ func (p *prober) noteGot(pk *packet, arrival int64) {
 		p.idleDelay, p.busySince, p.busyBytes, p.busy = delay, arrival, 0, 0
 	}
 	if p.got == 1 {
-		p.firstSent, p.firstGot, p.firstSeq, p.firstSize = pk.sent, arrival, pk.seq, size
+		p.firstSent, p.firstGot, p.firstSeq, p.firstSize = pk.sent, arrival, int64(pk.seq), size
 	}
-	if pk.seq >= p.lastSeq {
-		p.lastSent, p.lastGot, p.lastSeq, p.lastSize = pk.sent, max(arrival, p.lastGot), pk.seq, size
+	if int64(pk.seq) >= p.lastSeq {
+		p.lastSent, p.lastGot, p.lastSeq, p.lastSize = pk.sent, max(arrival, p.lastGot), int64(pk.seq), size
 	}
 	x := float64(pk.sent - p.firstSent)
 	y := float64(arrival-p.firstGot) - x
@@ -107,9 +116,9 @@ func (p *prober) noteGot(pk *packet, arrival int64) {
 	p.sumXY += x * y
 }
 
-func (p *prober) noteLost(size int32) {
+func (p *prober) noteLost(size int64) {
 	p.lost++
-	p.lostBytes += int64(size)
+	p.lostBytes += size
 }
 
 // done tells that all is known of the probe that will be.

@@ -46,6 +46,7 @@ type path struct {
 	top      int // highest layer asked for
 	start    int64
 	wish     int64
+	modest   bool // nothing beyond the wish is tried
 	end      int64
 }
 
@@ -62,7 +63,7 @@ type delivery struct {
 	at int64
 }
 
-type report struct {
+type simReport struct {
 	at int64
 	fb *rtcp.TransportLayerCC
 }
@@ -107,7 +108,7 @@ type sim struct {
 	haveSeq bool
 	highSeq uint16
 	fbCount uint8
-	reports []report
+	reports []simReport
 
 	pacer    []int // sizes of video packets to send, one a step
 	layer    int   // forwarded
@@ -146,7 +147,11 @@ func run(p path, seed int64) *record {
 	s.seq = uint16(s.rng.Intn(1 << 16))
 	s.offset = int64(s.rng.Intn(1 << 30))
 	s.nextFB = int64(s.rng.Intn(int(p.interval)))
-	s.e = New(Config{Min: 100_000, Start: p.start, Max: 20_000_000}, s.now)
+	cfg := Config{Min: 100_000, Start: p.start, Max: 30_000_000, Spare: 25_000_000}
+	if p.modest {
+		cfg.Spare = 0
+	}
+	s.e = New(cfg, s.now)
 	s.e.SetRTT(time.Duration(2*p.oneWay)*time.Microsecond + 5*time.Millisecond)
 	s.e.SetWish(cmp.Or(p.wish, simLayers[p.top]*105/100+audioRate))
 	origin := s.now
@@ -293,7 +298,7 @@ func (s *sim) receive() {
 		s.report()
 	}
 	for len(s.reports) > 0 && s.reports[0].at <= s.t {
-		s.e.Feedback(s.reports[0].fb, s.now)
+		s.e.feedback(s.reports[0].fb, s.now)
 		s.reports = s.reports[1:]
 	}
 }
@@ -312,7 +317,7 @@ func (s *sim) report() {
 	if s.rng.Float64() < s.fbLoss || s.deaf && s.away != nil && s.away(s.t) {
 		return
 	}
-	s.reports = append(s.reports, report{s.t + s.oneWay, fb})
+	s.reports = append(s.reports, simReport{s.t + s.oneWay, fb})
 }
 
 // makeReport builds a report of n packets as Chromium does.
@@ -345,13 +350,25 @@ func makeReport(base uint16, n int, count uint8, arrival func(seq uint16) (int64
 	return fb
 }
 
+// encode is the RTCP packet of a report.
+func encode(fb *rtcp.TransportLayerCC) []byte {
+	size := fb.MarshalSize()
+	fb.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback,
+		Padding: size%4 != 0, Length: uint16((size+3)/4 - 1)}
+	raw, err := fb.Marshal()
+	if err != nil {
+		panic(err) // a test that says what cannot be said
+	}
+	return raw
+}
+
+func (e *Estimator) feedback(fb *rtcp.TransportLayerCC, now time.Time) { e.Feedback(encode(fb), now) }
+
 // TestReportIsWellFormed guards the simulator: what it tells the estimator is
 // what a receiver could send.
 func TestReportIsWellFormed(t *testing.T) {
 	fb := makeReport(65530, 17, 3, func(seq uint16) (int64, bool) { return 900_000_000 + int64(seq-65530)*30_000, seq%5 != 0 })
-	fb.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Padding: true, Length: uint16(fb.MarshalSize()/4 - 1)}
-	raw, err := fb.Marshal()
-	require.NoError(t, err)
+	raw := encode(fb)
 	var back rtcp.TransportLayerCC
 	require.NoError(t, back.Unmarshal(raw))
 	require.Equal(t, fb.RecvDeltas, back.RecvDeltas)

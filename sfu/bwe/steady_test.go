@@ -2,6 +2,7 @@ package bwe
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +14,7 @@ func TestStart(t *testing.T) {
 		rtt  int64
 	}{{"rtt0", 100}, {"rtt40", 40 * ms}, {"rtt100", 100 * ms}} {
 		t.Run("20M/"+c.name, func(t *testing.T) {
-			p := path{rate: constant(20_000_000), oneWay: c.rtt / 2, wish: 3_000_000, end: 30 * second}
+			p := path{rate: constant(20_000_000), oneWay: c.rtt / 2, wish: 3_000_000, modest: true, end: 30 * second}
 			overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 				up := r.first(0, atLeast(3_000_000))
 				w.note("reached s", up)
@@ -88,9 +89,37 @@ func TestApplicationLimited(t *testing.T) {
 	})
 }
 
+// What a path carries beyond the wish is found out by few probes, once, and none
+// disturbs it.
+func TestSpare(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		rate        int64
+		least, most float64
+	}{{"100M", 100_000_000, 20_000_000, 25_000_000}, {"8M", 8_000_000, 800_000, 8_000_000}, {"2M", 2_000_000, 800_000, 2_000_000}} {
+		for _, jitter := range []int64{0, 3 * ms} {
+			t.Run(c.name+"/jitter"+strconv.FormatInt(jitter/ms, 10), func(t *testing.T) {
+				p := path{rate: constant(c.rate), oneWay: 20 * ms, jitter: jitter, queue: 300 * ms, end: 60 * second, wish: 800_000, top: 1}
+				overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
+					target := r.samples[len(r.samples)-1].target
+					w.note("padding kB", float64(r.padding)/1000)
+					assert.LessOrEqual(t, float64(target), c.most*(1+float64(jitter)/(10*ms))) // less exact the more jitter there is
+					assert.LessOrEqual(t, float64(r.padding), 600_000.0)
+					assert.LessOrEqual(t, count(r.probes, float64(spareAfter)/second, 60), mostSpares)
+					assert.Zero(t, count(r.probes, 15, 60), "over and over")
+					assert.Zero(t, stalled(r.samples))
+					if jitter == 0 {
+						assert.GreaterOrEqual(t, float64(target), c.least)
+					}
+				})
+			})
+		}
+	}
+}
+
 // Without a proof the target does not rise above what the start was.
 func TestNoGrowthWithoutProof(t *testing.T) {
-	p := path{rate: constant(20_000_000), oneWay: 20 * ms, end: 60 * second, wish: 500_000, top: 1}
+	p := path{rate: constant(20_000_000), oneWay: 20 * ms, end: 60 * second, wish: 500_000, modest: true, top: 1}
 	overSeeds(t, p, func(t *testing.T, r *record, w *worst) {
 		_, most := band(r.samples)
 		w.note("max target", most*20_000_000)

@@ -130,7 +130,8 @@ type DownTrack struct {
 type output struct {
 	ready   bool
 	formats []webrtc.RTPCodecParameters // all negotiated
-	egress  fanout.Egress
+	pion    webrtc.TrackLocalWriter
+	egress  fanout.Egress // nil until the stream is started
 	ssrc    uint32
 	pt      uint8
 	rtxAble uint32 // SSRC of retransmissions, if the codec has a format for them
@@ -182,6 +183,10 @@ func (d *DownTrack) Close() {
 			d.detach(i)
 		}
 		d.line.remove(d)
+		if d.out.egress != nil {
+			d.out.ready = false
+			d.out.egress.Close()
+		}
 	})
 }
 
@@ -191,6 +196,7 @@ func (d *DownTrack) Start() {
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.started = true
+			d.findWay()
 			d.line.allocate(time.Now())
 			d.choose(time.Now())
 		}
@@ -248,6 +254,7 @@ func (d *DownTrack) Use(c webrtc.RTPCodecCapability, layers [MaxLayers]*uptrack.
 		d.setCodec(c)
 		d.svc, d.nested, d.spatial = codec.SVC{}, false, 0
 		d.out.use(params)
+		d.findWay()
 		d.layers = layers
 		now := time.Now()
 		d.line.allocate(now)
@@ -326,7 +333,7 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, d.cfg.Codec.MimeType)
 	}
 	out := output{
-		egress: writer{ctx.WriteStream(), d.line.cfg.WriteRTCP}, formats: slices.Clone(ctx.CodecParameters()),
+		pion: ctx.WriteStream(), formats: slices.Clone(ctx.CodecParameters()),
 		ssrc: uint32(ctx.SSRC()), rtxAble: uint32(ctx.SSRCRetransmission()),
 	}
 	if can[0] == 0 {
@@ -350,6 +357,7 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.out = out
+			d.findWay()
 			d.line.allocate(time.Now())
 			d.choose(time.Now())
 		}
@@ -366,6 +374,22 @@ func (d *DownTrack) Unbind(webrtc.TrackLocalContext) error {
 	return nil
 }
 
+// findWay finds the way out for the stream, once it is negotiated and the connection is
+// secured. Which it is never changes in the stream's life: packets of one SSRC must be
+// sealed in one place.
+func (d *DownTrack) findWay() {
+	if d.out.pion == nil || !d.started {
+		return
+	}
+	if d.out.egress == nil && d.line.cfg.Egress != nil {
+		d.out.egress = d.line.cfg.Egress(d.out.ssrc, d.video)
+	}
+	if d.out.egress == nil {
+		d.out.egress = writer{d.out.pion, d.line.cfg.WriteRTCP}
+	}
+	d.out.egress.UseRTX(d.out.rtxSSRC)
+}
+
 // writer is the egress through Pion's own sealing.
 type writer struct {
 	stream webrtc.TrackLocalWriter
@@ -378,6 +402,10 @@ func (w writer) WriteRTP(h *rtp.Header, payload []byte) error {
 }
 
 func (w writer) WriteRTCP(pkts []rtcp.Packet) error { return w.rtcp(pkts) }
+
+func (w writer) UseRTX(uint32) {}
+
+func (w writer) Close() {}
 
 // matchCodec finds the negotiated format to send a codec in. H.264 agrees in
 // packetization mode where possible, in any case not in one that lacks what is sent,

@@ -57,7 +57,7 @@ const (
 )
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, pool: fanout.New(1, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
+	b := &bench{t: t, pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
 	b.worker = b.pool.Worker()
 	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler)}, b.worker)
 	b.down = New(Config{
@@ -191,7 +191,10 @@ func (b *bench) feed(f frame) {
 // drain waits until the worker's queue of packets is empty.
 func (b *bench) drain() {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool { return b.worker.Idle() }, time.Second, time.Millisecond/10)
+	require.Eventually(b.t, func() bool {
+		idle := make(chan bool, 1)
+		return b.worker.Do(func() { idle <- b.worker.Idle() }) && <-idle
+	}, time.Second, time.Millisecond/10)
 	b.settle()
 }
 

@@ -36,18 +36,18 @@ func TestWhatIsSentAgainIsBounded(t *testing.T) {
 }
 
 func TestTooMuchRTCPIsSpokenOfOnce(t *testing.T) {
-	pool := fanout.New(1, slog.New(slog.DiscardHandler))
+	pool := fanout.New(1, nil, slog.New(slog.DiscardHandler))
 	t.Cleanup(pool.Close)
 	var out bytes.Buffer // only this goroutine's
 	l := NewLine(LineConfig{Log: slog.New(slog.NewTextHandler(&out, nil))}, pool.Worker())
 	now := time.Now()
 	for range 3 * feedbackPerSecond {
-		l.Feedback(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6}, now)
+		l.Estimate(1e6, now)
 	}
 	require.Equal(t, 1, strings.Count(out.String(), "RTCP beyond the limit ignored"))
 	now = now.Add(floodEvery)
 	for range 3 * feedbackPerSecond {
-		l.Feedback(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6}, now)
+		l.Estimate(1e6, now)
 	}
 	require.Equal(t, 2, strings.Count(out.String(), "RTCP beyond the limit ignored"))
 }
@@ -81,7 +81,12 @@ func FuzzFeedback(f *testing.F) {
 		for _, p := range pkts {
 			now = now.Add(time.Second / feedbackPerSecond) // none is too much
 			b.down.feedback(p, now)
-			b.line.Feedback(p, now)
+			switch p := p.(type) {
+			case *rtcp.ReceiverEstimatedMaximumBitrate:
+				b.line.Estimate(int64(p.Bitrate), now)
+			default:
+				b.line.Feedback(raw, now)
+			}
 		}
 		var bps int64
 		b.worker.Do(func() { bps = b.line.est.Target() })

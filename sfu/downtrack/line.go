@@ -19,6 +19,7 @@ const (
 	minEstimate   = 100_000
 	startEstimate = 3_000_000 // a camera's high layer: too much is noticed within a quarter of a second
 	maxEstimate   = 100_000_000
+	spareEstimate = 25_000_000 // tried beyond what is wanted: at this rate a frame leaves at once
 )
 
 const (
@@ -52,6 +53,10 @@ const (
 type LineConfig struct {
 	// WriteRTCP sends reports to the subscriber.
 	WriteRTCP func([]rtcp.Packet) error
+	// Egress, if set, makes the way out for the stream of an SSRC, for the worker of
+	// the line; without it, or if it gives nil, the stream goes through the peer
+	// connection. It is called by the worker, when the connection is secured.
+	Egress func(ssrc uint32, video bool) fanout.Egress
 	// Starved is told that a track is paused for want of bandwidth, or no longer.
 	// It runs on the worker's goroutine and must not block; what it does not take
 	// (false) it is told again.
@@ -103,7 +108,7 @@ func NewLine(cfg LineConfig, worker *fanout.Worker) *Line {
 	l := &Line{
 		cfg: cfg, worker: worker, limiter: rate.NewLimiter(feedbackPerSecond, feedbackPerSecond),
 		flooded:  rate.NewLimiter(rate.Every(floodEvery), 1),
-		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate}, now),
+		est:      bwe.New(bwe.Config{Min: minEstimate, Start: startEstimate, Max: maxEstimate, Spare: spareEstimate}, now),
 		lastLook: now,
 	}
 	worker.Do(func() { worker.Add(l) })
@@ -118,23 +123,23 @@ func (l *Line) Close() {
 	l.worker.Do(func() { l.worker.Remove(l) })
 }
 
-// Feedback takes an RTCP packet of the subscriber's that concerns the line as a
-// whole: transport-wide feedback or a receiver's estimate. Beyond 500 a second
-// they are ignored.
-func (l *Line) Feedback(p rtcp.Packet, now time.Time) {
-	switch p := p.(type) {
-	case *rtcp.TransportLayerCC:
-		l.act(now, func() {
-			l.estimate = true
-			l.est.Feedback(p, now)
-			l.look(now)
-		})
-	case *rtcp.ReceiverEstimatedMaximumBitrate:
-		l.act(now, func() {
-			l.estimate = true
-			l.est.REMB(int64(p.Bitrate), now)
-		})
-	}
+// Feedback takes transport-wide feedback of the subscriber's, an RTCP packet, and
+// keeps it. Beyond 500 RTCP packets a second they are ignored.
+func (l *Line) Feedback(packet []byte, now time.Time) {
+	l.act(now, func() {
+		l.estimate = true
+		l.est.Feedback(packet, now)
+		l.look(now)
+	})
+}
+
+// Estimate takes the subscriber's own estimate of what it can receive (REMB), in bits
+// per second.
+func (l *Line) Estimate(bps int64, now time.Time) {
+	l.act(now, func() {
+		l.estimate = true
+		l.est.REMB(bps, now)
+	})
 }
 
 // act has the worker do what a subscriber's RTCP asks, within its rate.
@@ -151,8 +156,8 @@ func (l *Line) Tick(now time.Time) {
 	l.ticks++
 	l.est.Tick(now)
 	l.look(now)
-	l.overspends(now)
 	if l.ticks%allocateEvery == 0 {
+		l.overspends(now)
 		l.allocate(now)
 	}
 	if l.estimate && l.pacer.probe.ID == 0 {

@@ -5,7 +5,6 @@ import (
 
 	"diemcau/sfu/bwe"
 	"diemcau/sfu/fanout"
-	"diemcau/sfu/uptrack"
 )
 
 // A video packet that may not leave yet waits as a reference into its layer's
@@ -18,7 +17,7 @@ const (
 	maxWait    = time.Second
 	paceFactor = 2.5    // video leaves at so many times the estimate,
 	paceTight  = 1.15   // or so many where the path carries no more than that
-	paceBurst  = 0.01   // seconds of that rate may leave at once
+	paceBurst  = 0.005  // seconds of the estimate may leave at once, and the rest of a packet
 	maxDebt    = 24_000 // bits that sound and repairs, which are not paced, make video wait for at most
 	probeLate  = 4      // a probe that lasts so many times its duration is given up
 )
@@ -80,11 +79,12 @@ func (p *pacer) forget(d *DownTrack) {
 }
 
 // refill adds what became free since the last time, at rate bits per second.
-func (p *pacer) refill(rate float64, now time.Time) {
-	if p.filled.IsZero() || p.tokens > rate*paceBurst {
-		p.tokens = rate * paceBurst
+// No more than most bits may leave at once.
+func (p *pacer) refill(rate, most float64, now time.Time) {
+	if p.filled.IsZero() || p.tokens > most {
+		p.tokens = most
 	} else if d := now.Sub(p.filled).Seconds(); d > 0 {
-		p.tokens = min(p.tokens+rate*d, max(rate*paceBurst, (maxPacket+uptrack.WireOverhead)*8))
+		p.tokens = min(p.tokens+rate*d, most)
 	}
 	p.filled = now
 }
@@ -108,15 +108,26 @@ func (p *pacer) count(bytes int) (probe int) {
 	return probe
 }
 
-// rate at which video leaves, in bits per second.
-func (l *Line) rate() float64 {
-	if l.pacer.probe.ID != 0 {
-		return float64(l.pacer.probe.Rate)
+// rate at which video leaves, in bits per second, and how many bits of it may leave
+// at once.
+func (l *Line) rate() (rate, most float64) {
+	target := float64(l.est.Target())
+	switch {
+	case l.pacer.probe.ID != 0:
+		target = float64(l.pacer.probe.Rate)
+		rate = target
+	case l.tight:
+		rate = paceTight * target
+	default:
+		rate = paceFactor * target
 	}
-	if l.tight {
-		return paceTight * float64(l.est.Target())
-	}
-	return paceFactor * float64(l.est.Target())
+	return rate, target * paceBurst
+}
+
+// refill lets leave what has become free by now.
+func (l *Line) refill(now time.Time) {
+	rate, most := l.rate()
+	l.pacer.refill(rate, most, now)
 }
 
 // pass tells whether a video packet may leave now; if not, it is queued.
@@ -124,7 +135,7 @@ func (l *Line) pass(d *DownTrack, layer int, p *fanout.Packet) bool {
 	if !l.estimate {
 		return true
 	}
-	l.pacer.refill(l.rate(), p.Now)
+	l.refill(p.Now)
 	if l.pacer.len() == 0 && l.pacer.tokens > 0 && !l.behind {
 		return true
 	}
@@ -147,7 +158,7 @@ func (l *Line) drop(d *DownTrack) {
 // a probe is filled up.
 func (l *Line) Pace(now time.Time) (again bool) {
 	p := &l.pacer
-	p.refill(l.rate(), now)
+	l.refill(now)
 	for p.len() > 0 && p.tokens > 0 && !l.behind {
 		w := p.pop()
 		w.d.paced--

@@ -43,7 +43,7 @@ func (b *streamBench) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
 func newStreamBench(t testing.TB, cfg Config, from string, formats ...webrtc.RTPCodecParameters) *streamBench {
 	log := slog.New(slog.DiscardHandler)
 	b := &streamBench{
-		bench:   &bench{t: t, pool: fanout.New(1, log), reports: make(chan []byte)},
+		bench:   &bench{t: t, pool: fanout.New(1, nil, log), reports: make(chan []byte)},
 		formats: formats,
 		source:  &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)},
 	}

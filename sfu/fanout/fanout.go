@@ -23,15 +23,29 @@ const (
 	maxPackets  = 8192 // packets; more are dropped and counted
 	maxCommands = 4096 // commands; the caller waits for room
 	tickEvery   = 50 * time.Millisecond
-	paceEvery   = 4 * time.Millisecond
+	paceEvery   = 2 * time.Millisecond
 	maxPacket   = 1500 // bytes
 )
 
 // Egress takes the finished RTP and RTCP packets of one subscriber's stream and
-// seals and sends them. It must not keep header or payload.
+// seals and sends them. It must not keep header or payload. Its methods are called
+// by the worker of the stream only.
 type Egress interface {
 	WriteRTP(header *rtp.Header, payload []byte) error
 	WriteRTCP(pkts []rtcp.Packet) error
+	// UseRTX says, before the first packet and when it changes, which SSRC
+	// retransmissions bear (RFC 4588); 0: a packet is sent again as it was.
+	UseRTX(ssrc uint32)
+	// Close is called after the last packet.
+	Close()
+}
+
+// Sender is what a worker sends by: it gathers what the egresses of the worker's
+// members take, and sends it when it is flushed.
+type Sender interface {
+	// Full tells whether so much waits that it should not wait for more.
+	Full() bool
+	Flush()
 }
 
 // Ring is where a feed's packets are: At copies the packet of a slot into buf
@@ -50,7 +64,7 @@ type Member interface {
 type Line interface {
 	// Tick is called every 50 ms.
 	Tick(now time.Time)
-	// Pace is called every 4 ms from Wake on until it returns false.
+	// Pace is called every 2 ms from Wake on until it returns false.
 	Pace(now time.Time) (again bool)
 }
 
@@ -89,22 +103,26 @@ type Worker struct {
 	packets  chan item
 	commands chan func()
 	load     atomic.Int32 // subscribers
+	sender   Sender       // nil: what members send leaves at once
 
 	// Owned by run.
 	lines map[Line]struct{}
 	awake map[Line]struct{}
-	buf   [maxPacket]byte
-	pkt   Packet
+	bundle
 }
 
-// New starts a pool of n workers.
-func New(n int, log *slog.Logger) *Pool {
+// New starts a pool of n workers. Each sends by what sender, if it is set, makes for
+// it.
+func New(n int, sender func() Sender, log *slog.Logger) *Pool {
 	p := &Pool{done: make(chan struct{})}
 	for i := range n {
 		w := &Worker{
 			pool: p, index: i,
 			packets: make(chan item, maxPackets), commands: make(chan func(), maxCommands),
 			lines: make(map[Line]struct{}), awake: make(map[Line]struct{}),
+		}
+		if sender != nil {
+			w.sender = sender()
 		}
 		p.workers = append(p.workers, w)
 		p.wg.Add(1)
@@ -166,8 +184,12 @@ func (w *Worker) Do(fn func()) bool {
 	}
 }
 
-// Idle tells whether no packet waits for the worker.
-func (w *Worker) Idle() bool { return len(w.packets) == 0 }
+// Sender is what the worker sends by, nil if it has none.
+func (w *Worker) Sender() Sender { return w.sender }
+
+// Idle tells whether no packet waits for the worker or in it. Call it on the worker's
+// goroutine.
+func (w *Worker) Idle() bool { return len(w.packets) == 0 && w.n == 0 }
 
 // Add makes l known to its worker, which ticks it from then on. Call it on the
 // worker's goroutine.
@@ -220,62 +242,6 @@ func (f *Feed) Subscribers() (n int) {
 		}
 	}
 	return n
-}
-
-func (w *Worker) run() {
-	defer w.pool.wg.Done()
-	tick, pace := time.NewTicker(tickEvery), time.NewTicker(paceEvery)
-	defer tick.Stop()
-	defer pace.Stop()
-	pacing := true
-	for {
-		if paced := len(w.awake) > 0; paced != pacing {
-			if pacing = paced; paced {
-				pace.Reset(paceEvery)
-			} else {
-				pace.Stop()
-			}
-		}
-		select {
-		case fn := <-w.commands:
-			fn()
-		case it := <-w.packets:
-			w.forward(it)
-		case now := <-pace.C:
-			for l := range w.awake {
-				if !l.Pace(now) {
-					delete(w.awake, l)
-				}
-			}
-		case now := <-tick.C:
-			for l := range w.lines {
-				l.Tick(now)
-			}
-		case <-w.pool.done:
-			return
-		}
-	}
-}
-
-func (w *Worker) forward(it item) {
-	members := it.feed.members[w.index].Load()
-	if members == nil || len(*members) == 0 {
-		return
-	}
-	n, _ := it.feed.ring.At(it.slot, w.buf[:])
-	if n == 0 {
-		w.pool.Late.Add(1)
-		return
-	}
-	p := &w.pkt
-	if !w.Parse(it.feed, p, w.buf[:n]) {
-		return
-	}
-	p.Arrival, p.Now = it.arrival, time.Now()
-	for _, m := range *members {
-		m.Forward(p)
-	}
-	*p = Packet{} // or an idle worker keeps the ring of a stream that has ended
 }
 
 // Parse takes buf apart, a packet of f; false if it is no RTP packet. Call it on

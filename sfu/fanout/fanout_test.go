@@ -52,14 +52,14 @@ func vp8Packet(seq uint16, key bool) []byte {
 
 func settle(t testing.TB, w *Worker) {
 	t.Helper()
-	require.Eventually(t, w.Idle, 5*time.Second, time.Millisecond)
-	done := make(chan struct{})
-	require.True(t, w.Do(func() { close(done) }))
-	<-done
+	require.Eventually(t, func() bool {
+		idle := make(chan bool, 1)
+		return w.Do(func() { idle <- w.Idle() }) && <-idle
+	}, 5*time.Second, time.Millisecond)
 }
 
 func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
-	p := New(2, slog.New(slog.DiscardHandler))
+	p := New(2, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed, other := p.NewFeed(ring, Format{Mime: codec.MimeVP8}), p.NewFeed(ring, Format{Mime: codec.MimeVP8})
@@ -103,7 +103,7 @@ func TestPacketsReachTheMembersOfEveryWorker(t *testing.T) {
 }
 
 func TestAFullQueueDropsAndCounts(t *testing.T) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
 	w, m := p.Worker(), &counter{block: make(chan struct{})}
@@ -121,7 +121,7 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 }
 
 func TestWhatIsNoRTPIsIgnored(t *testing.T) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeH264})
@@ -139,7 +139,7 @@ func TestWhatIsNoRTPIsIgnored(t *testing.T) {
 }
 
 func BenchmarkForward(b *testing.B) {
-	p := New(1, slog.New(slog.DiscardHandler))
+	p := New(1, nil, slog.New(slog.DiscardHandler))
 	defer p.Close()
 	ring := rtpcache.New(64)
 	feed := p.NewFeed(ring, Format{Mime: codec.MimeVP8})
@@ -155,7 +155,8 @@ func BenchmarkForward(b *testing.B) {
 		binary.BigEndian.PutUint16(raw[2:], seq)
 		slot, _ := ring.Store(seq, raw)
 		seq++
-		w.forward(item{feed: feed, slot: slot})
+		w.take(item{feed: feed, slot: slot})
+		w.forward()
 	}
 }
 

@@ -14,6 +14,7 @@ type Packet struct {
 	Payload  []byte // without padding; members may patch it but not its length
 	KeyFrame bool   // first packet of a key frame
 	Start    bool   // first packet of a frame
+	Whole    bool   // last packet of a frame, or one that stands alone
 	VP8      codec.VP8
 	VP8OK    bool
 	VP9      codec.VP9
@@ -73,8 +74,9 @@ func (r *Parser) Parse(p *Packet, buf []byte) bool {
 	if !ok {
 		return false
 	}
-	*p = Packet{Feed: p.Feed, Header: h, Payload: buf[h.PayloadStart:h.PayloadEnd]}
+	*p = Packet{Feed: p.Feed, Header: h, Payload: buf[h.PayloadStart:h.PayloadEnd], Whole: h.Marker}
 	if len(p.Payload) == 0 {
+		p.Whole = true
 		return true
 	}
 	switch r.format.Mime {
@@ -87,7 +89,7 @@ func (r *Parser) Parse(p *Packet, buf []byte) bool {
 	case codec.MimeVP9, codec.MimeAV1:
 		r.scalable(p, buf)
 	default:
-		p.KeyFrame, p.Start = true, true // every packet of audio stands alone
+		p.KeyFrame, p.Start, p.Whole = true, true, true // every packet of audio stands alone
 	}
 	return true
 }

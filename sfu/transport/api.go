@@ -23,6 +23,8 @@ import (
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/udp"
 )
 
 // Config says where participants reach this node.
@@ -31,7 +33,9 @@ type Config struct {
 	TCPPort     int      // one TCP port (RFC 6544) for all participants; 0 disables it
 	NodeIPs     []string // addresses to offer, PUBLIC or PUBLIC/LOCAL; empty: every address of every interface
 	UseLoopback bool     // offer loopback addresses too
-	Log         *slog.Logger
+	// PionEgress has the peer connections seal and send what could go around them.
+	PionEgress bool
+	Log        *slog.Logger
 }
 
 // Timeouts of ICE, as clients expect them: a peer silent for iceDisconnected is
@@ -43,7 +47,7 @@ const (
 	relayWait       = time.Second // how long a direct path may take to be preferred to a relay
 	tcpReadBuffer   = 64          // packets
 	tcpWriteBuffer  = 1 << 20     // bytes; what does not fit is dropped
-	udpBuffer       = 4 << 20     // bytes, asked of the kernel
+	udpBuffer       = 4 << 20     // bytes, asked of the kernel for each direction
 	maxMessageSize  = 256 * 1024  // bytes of one data-channel message (SCTP)
 	receiveMTU      = 1500        // bytes
 	nackInterval    = 30 * time.Millisecond
@@ -60,6 +64,9 @@ type API struct {
 	tcp     ice.TCPMux
 	tcpSock net.Listener
 	addrs   []MediaAddress
+	media   map[netip.AddrPort]*udp.Conn // UDP sockets by local address
+	peers   peers
+	pion    bool // see Config.PionEgress
 }
 
 // NewAPI opens the media sockets.
@@ -72,7 +79,7 @@ func NewAPI(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DTLS certificate: %w", err)
 	}
-	a := &API{log: cfg.Log, cert: *cert}
+	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress}
 	if err := a.settings(cfg); err != nil {
 		_ = a.Close()
 		return nil, err
@@ -170,7 +177,7 @@ func (a *API) listenUDP(port int, local []netip.Addr, ices logging.LeveledLogger
 	var muxes []ice.UDPMux
 	for _, ip := range local {
 		addr := netip.AddrPortFrom(ip, uint16(port))
-		sock, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+		sock, err := udp.Listen(addr, udp.Config{Buffer: udpBuffer, Tap: a.peers.tap, Log: a.log})
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
 			a.log.Warn("no media on this address", "address", ip, "err", err)
 			continue
@@ -181,10 +188,9 @@ func (a *API) listenUDP(port int, local []netip.Addr, ices logging.LeveledLogger
 			}
 			return fmt.Errorf("UDP media port %d: %w", port, err)
 		}
-		_ = sock.SetReadBuffer(udpBuffer) // the kernel may grant less
-		_ = sock.SetWriteBuffer(udpBuffer)
 		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: ices, UDPConn: sock}))
 		a.addrs = append(a.addrs, MediaAddress{Local: addr})
+		a.media[addr] = sock
 	}
 	if len(muxes) == 0 {
 		return fmt.Errorf("UDP media port %d: no address to listen on", port)
@@ -209,7 +215,8 @@ func (a *API) Close() error {
 // newPeerConnection makes a peer connection with the codecs of codecs.go. One that
 // receives gets the receive-side interceptors; nothing stands on the send side:
 // retransmission and sender reports belong to downtrack.
-func (a *API) newPeerConnection(bufs *buffers, receives bool) (*webrtc.PeerConnection, error) {
+// What is sent can go around it, through outlet, if that is not nil.
+func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*webrtc.PeerConnection, error) {
 	media, err := newMediaEngine()
 	if err != nil {
 		return nil, err
@@ -224,6 +231,10 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool) (*webrtc.PeerConne
 	engine.BufferFactory = bufs.make
 	roam := &roaming{}
 	engine.SetICEBindingRequestHandler(roam.check)
+	if out != nil {
+		out.keys.attach(&engine)
+		out.paths.attach(&engine, a.udp, a.tcp)
+	}
 	api := webrtc.NewAPI(
 		webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(reg))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{
@@ -234,7 +245,12 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool) (*webrtc.PeerConne
 	if err != nil {
 		return nil, err
 	}
-	roam.follow(pc)
+	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
+		roam.follow(pair)
+		if out != nil {
+			out.paths.selected(pair)
+		}
+	})
 	return pc, nil
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,8 @@ type buffers struct {
 	exceeded func()       // called when there are too many
 	overrun  func()       // called once, when too much waits
 	overran  sync.Once
-	feedback func(rtcp.Packet)
+	feedback func([]byte)
+	estimate func(bps int64)
 }
 
 func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
@@ -112,20 +114,23 @@ type reports struct {
 // Write never fails: the packet may be for other SSRCs too, and others may
 // follow it in its compound, which would be lost with what does not fit.
 func (r *reports) Write(p []byte) (int, error) {
-	var pkt rtcp.Packet
 	switch {
-	case len(p) < rtcpHeader:
-	case p[1] == uint8(rtcp.TypeTransportSpecificFeedback) && p[0]&0x1F == rtcp.FormatTCC:
-		pkt = &rtcp.TransportLayerCC{}
-	case p[1] == uint8(rtcp.TypePayloadSpecificFeedback) && p[0]&0x1F == rtcp.FormatREMB:
-		pkt = &rtcp.ReceiverEstimatedMaximumBitrate{}
-	}
-	if pkt == nil {
+	case isFeedback(p):
+		r.all.feedback(bytes.Clone(p))
+	case len(p) >= rtcpHeader && p[1] == uint8(rtcp.TypePayloadSpecificFeedback) && p[0]&0x1F == rtcp.FormatREMB:
+		var remb rtcp.ReceiverEstimatedMaximumBitrate
+		if remb.Unmarshal(p) == nil {
+			r.all.estimate(int64(remb.Bitrate))
+		}
+	default:
 		_, _ = r.Buffer.Write(p)
-	} else if pkt.Unmarshal(p) == nil {
-		r.all.feedback(pkt)
 	}
 	return len(p), nil
+}
+
+// isFeedback tells transport-wide feedback, SRTCP or RTCP, by what is in the clear.
+func isFeedback(p []byte) bool {
+	return len(p) >= rtcpHeader && p[0]>>6 == 2 && p[0]&0x1F == rtcp.FormatTCC && p[1] == uint8(rtcp.TypeTransportSpecificFeedback)
 }
 
 func (r *reports) Read(p []byte) (int, error) {

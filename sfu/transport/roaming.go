@@ -30,12 +30,10 @@ type roaming struct {
 }
 
 // follow learns which path is selected.
-func (r *roaming) follow(pc *webrtc.PeerConnection) {
-	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(p *webrtc.ICECandidatePair) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.selected = roamKey(p.Remote.Protocol.String(), p.Remote.Address, int(p.Remote.Port))
-	})
+func (r *roaming) follow(p *webrtc.ICECandidatePair) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.selected = roamKey(p.Remote.Protocol.String(), p.Remote.Address, int(p.Remote.Port))
 }
 
 func roamKey(network, address string, port int) string {

@@ -11,6 +11,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"diemcau/sfu/egress"
 )
 
 // Events are called from the transport's goroutines, never from inside one of
@@ -26,9 +28,11 @@ type Events struct {
 	Sections func(audio, video uint32)
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
-	// Feedback is a report of the client's about the whole connection:
-	// transport-wide feedback or an estimate of the receiver's.
-	Feedback func(rtcp.Packet)
+	// Feedback is transport-wide feedback of the client's, an RTCP packet that says
+	// anything. It is the callee's.
+	Feedback func(packet []byte)
+	// Estimate is the client's own of what it can receive (REMB), in bits per second.
+	Estimate func(bps int64)
 	State    func(webrtc.PeerConnectionState)
 	// Failed reports a description or candidate of the client's that was refused.
 	// The transport goes on with what it had, unless it is stuck: then it can
@@ -70,6 +74,7 @@ type Transport struct {
 	wg        sync.WaitGroup
 
 	data     channels
+	outlet   *outlet // nil: everything goes through pc
 	local    localCandidates
 	gathered chan struct{} // has an entry when the gathering state has changed
 
@@ -92,10 +97,14 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 		wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
 	}
 	bufs := &buffers{
-		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback,
+		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback, estimate: ev.Estimate,
 		overrun: func() { log.Warn("peer's media waits unread; dropped", "bytes", rtpWaitingBytes) },
 	}
-	pc, err := a.newPeerConnection(bufs, !offers)
+	if !a.pion {
+		t.outlet = &outlet{feedback: ev.Feedback}
+		t.outlet.paths = newPaths(a.media, t.outlet.reports, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
+	}
+	pc, err := a.newPeerConnection(bufs, !offers, t.outlet)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +176,12 @@ func (t *Transport) rouse() {
 }
 
 // Close ends the transport without waiting; Wait waits.
-func (t *Transport) Close() { t.once.Do(func() { close(t.done) }) }
+func (t *Transport) Close() {
+	t.once.Do(func() {
+		t.outlet.close()
+		close(t.done)
+	})
+}
 
 // Wait returns when the transport's goroutines have ended after Close.
 func (t *Transport) Wait() { t.wg.Wait() }

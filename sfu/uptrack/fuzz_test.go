@@ -27,7 +27,7 @@ func FuzzPublisher(f *testing.F) {
 	f.Add(rtp(0x90, 0xBE, 0xDE, 0xff, 0xff), rtp(0x90, 0x10, 0, 0, 2, 2, 4, 0x80, 0, 1, 0x80), sr)
 	f.Add(rtp(0x80, 0x90, 0x80, 1, 0x10, 0, 0, 0x9d, 1, 0x2a, 64, 1, 180, 0), rtp(0x80, 0x7C, 0x85, 0x88), sr)
 	f.Add(rtp(0x80, 0xA8, 0x85, 1, 0xE1, 7, 1), rtp(0x80, 0x18, 0x0A), sr)
-	pool := fanout.New(1, slog.New(slog.DiscardHandler))
+	pool := fanout.New(1, nil, slog.New(slog.DiscardHandler))
 	packets, reports := make(stream), make(chan struct{})
 	var layers []*Layer
 	for _, mime := range []string{codec.MimeVP8, codec.MimeVP9, codec.MimeAV1, codec.MimeH264, codec.MimeRED, codec.MimeOpus} {

@@ -38,7 +38,7 @@ type bench struct {
 func newBench(mime string) *bench {
 	b := &bench{
 		packets: make(stream), reports: make(chan []rtcp.Packet),
-		pool: fanout.New(1, slog.New(slog.DiscardHandler)),
+		pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)),
 	}
 	b.layer = Start(Config{
 		SSRC: 7, Mime: mime, ClockRate: 48000, LevelID: 1, Stream: b.packets,

@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"diemcau/sfu/egress"
+	"diemcau/sfu/seal"
+)
+
+// outlet is a peer connection's part outside of Pion: what is sent to the peer is
+// sealed with its keys and goes the way that ICE has chosen, and the peer's
+// transport-wide feedback, of which there is much, is taken where it comes in.
+type outlet struct {
+	keys  keys
+	paths *paths
+
+	feedback func([]byte)
+	taken    atomic.Uint64 // feedback packets
+
+	mu     sync.Mutex
+	out    *egress.Outlet // guarded by mu
+	closed bool           // guarded by mu
+
+	openMu sync.Mutex
+	opener *seal.Opener // guarded by openMu; nil before the first report
+}
+
+// Outlet is the way out to the peer for one worker's shard, made once, when the
+// connection is secured. It is nil before, where this side was the DTLS client, and
+// without sockets of our own: then everything goes through the peer connection.
+func (t *Transport) Outlet(shard *egress.Shard) *egress.Outlet {
+	o := t.outlet
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.out != nil || o.closed {
+		return o.out
+	}
+	k := o.keys.take()
+	if k == nil {
+		return nil
+	}
+	sealer, err := seal.NewSealer(*k)
+	if err != nil {
+		t.log.Warn("SRTP keys unusable; media goes through the peer connection", "err", err)
+		return nil
+	}
+	o.out = shard.NewOutlet(sealer, &o.paths.route, t.log)
+	return o.out
+}
+
+// FeedbackTaken counts the feedback packets of the peer's that did not go through the
+// peer connection.
+func (t *Transport) FeedbackTaken() uint64 {
+	if t.outlet == nil {
+		return 0
+	}
+	return t.outlet.taken.Load()
+}
+
+func (o *outlet) close() {
+	if o == nil {
+		return
+	}
+	o.paths.close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.out != nil {
+		o.out.Close()
+	}
+}
+
+// peers finds the outlet of a peer by its address, so that its feedback can be taken
+// by the reader of the socket, without waking anybody else.
+type peers struct {
+	mu     sync.RWMutex
+	byAddr map[netip.AddrPort]*outlet // guarded by mu
+}
+
+// move says that o's peer is at another address now.
+func (p *peers) move(o *outlet, from, to *egress.Route) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if from != nil && p.byAddr[from.To] == o {
+		delete(p.byAddr, from.To)
+	}
+	if to != nil && to.Socket != nil {
+		if p.byAddr == nil {
+			p.byAddr = make(map[netip.AddrPort]*outlet)
+		}
+		p.byAddr[to.To] = o
+	}
+}
+
+// tap takes a datagram if it is feedback of a peer.
+func (p *peers) tap(b []byte, from netip.AddrPort) bool {
+	if !isFeedback(b) {
+		return false
+	}
+	p.mu.RLock()
+	o := p.byAddr[from]
+	p.mu.RUnlock()
+	return o != nil && o.reports(b)
+}
+
+// Sizes of what follows the packets in an SRTCP packet (RFC 3711 section 3.4, RFC
+// 7714 section 9.2), in bytes.
+const (
+	srtcpIndex = 4
+	hmacTag    = 10
+	gcmTag     = 16
+)
+
+// reports takes a packet that is transport-wide feedback and nothing else. Header and
+// length of an SRTCP packet are in the clear. Once the keys are known it takes all of
+// these, also what turns out to be forged or a replay: the peer connection has not seen
+// their indices.
+func (o *outlet) reports(b []byte) bool {
+	if !isFeedback(b) {
+		return false
+	}
+	size := 4 * (int(b[2])<<8 + int(b[3]) + 1)
+	if tail := len(b) - size - srtcpIndex; tail != gcmTag && tail != hmacTag {
+		return false // others follow in its compound
+	}
+	k := o.keys.take()
+	if k == nil {
+		return false
+	}
+	if pkt := o.open(k, b); pkt != nil {
+		o.taken.Add(1)
+		o.feedback(pkt)
+	}
+	return true
+}
+
+// open gives the RTCP packet in an SRTCP packet, nil if that is no good.
+func (o *outlet) open(k *seal.Keys, b []byte) []byte {
+	o.openMu.Lock()
+	defer o.openMu.Unlock()
+	var err error
+	if o.opener == nil {
+		if o.opener, err = seal.NewOpener(*k); err != nil {
+			return nil
+		}
+	}
+	pkt, err := o.opener.Open(nil, b)
+	if err != nil {
+		return nil
+	}
+	return pkt
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package udp
+
+import "net"
+
+func newPath(c *Conn, sock *net.UDPConn) path { return plain{sock, c} }
