@@ -17,10 +17,11 @@ import (
 // vp8Cast is what the command has by default.
 var vp8Cast = Cast{Samples: 10, Codec: "VP8", Packets: shapeChromium}
 
-// TestPlenaryCommand runs the scenario in small, as the command line does.
+// TestPlenaryCommand runs the scenario in small, as the command line does, with
+// participants of the SDK.
 func TestPlenaryCommand(t *testing.T) {
 	srv := server(t)
-	for _, extra := range [][]string{{"--participants=sdk"}, {"--participants=sdk", "--one-pc"}, {"--after=1s"}, {"--two-pc", "--after=1s"}} {
+	for _, extra := range [][]string{{"--participants=sdk"}, {"--participants=sdk", "--one-pc", "--after=1s"}} {
 		t.Run(strings.Join(extra, " "), func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "report.json")
 			cmd := Command()
@@ -47,6 +48,28 @@ func TestPlenaryCommand(t *testing.T) {
 				require.Greater(t, r.Server.CPU, 0.0)
 				require.Greater(t, r.Server.RSSAfter, uint64(1<<20))
 			}
+		})
+	}
+}
+
+// TestLightPlenary does it with light participants, in all shapes and codecs.
+func TestLightPlenary(t *testing.T) {
+	for _, extra := range [][]string{
+		nil, {"--two-pc", "--codec=h264", "--sound"}, {"--codec=vp9", "--packets=even", "--speakers=2"},
+		{"--packets=clip", "--samples=2", "--clips", clipDir(t)},
+	} {
+		t.Run(strings.Join(extra[:min(2, len(extra))], " "), func(t *testing.T) {
+			r := runScenario(t, append([]string{"plenary", "--subscribers", "4", "--duration", "2s"}, extra...)...)
+			samples := 4
+			if len(extra) == 4 {
+				samples = 2
+			}
+			requireDelay(t, r, samples)
+			require.Equal(t, 4, r.Subscribers)
+			require.Greater(t, r.Totals.Bytes, uint64(4*2*1_000_000/8))
+			require.Greater(t, r.Totals.Frames, uint64(4*2*15))
+			require.GreaterOrEqual(t, r.Decode.KeyFrames, uint64(samples))
+			require.GreaterOrEqual(t, r.FirstFrame.P50, r.FirstPacket.P50)
 		})
 	}
 }

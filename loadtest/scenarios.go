@@ -185,12 +185,13 @@ func (c *Cast) flags(f *pflag.FlagSet) {
 
 // output is where a report goes.
 type output struct {
-	json   string
-	strict bool
+	json, html string
+	strict     bool
 }
 
 func (w *output) flags(f *pflag.FlagSet) {
 	f.StringVar(&w.json, "json", "", "write the report to `FILE` too")
+	f.StringVar(&w.html, "html", "", "write the report as a page with plots to `FILE` too")
 	f.BoolVar(&w.strict, "strict", false, "fail on loss after repair, a freeze, or goroutines that stay")
 }
 
@@ -208,6 +209,18 @@ func (w *output) tell(cmd *cobra.Command, report *Report) error {
 		if err := os.WriteFile(w.json, append(b, '\n'), 0o644); err != nil {
 			return err
 		}
+	}
+	if w.html != "" {
+		f, err := os.Create(w.html)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(report.WriteHTML(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	for _, doubt := range report.Doubts() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "to be doubted:", doubt)
 	}
 	if faults := report.Faults(); w.strict && len(faults) > 0 {
 		return errors.New(faultString(faults))

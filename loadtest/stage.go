@@ -255,8 +255,8 @@ func totalsOf(c light.Stats) Totals {
 	return Totals{
 		Packets: all.Packets, Bytes: all.Bytes, Padded: all.Padded, Lost: all.Lost - all.Open, Repaired: all.Repaired,
 		Late: all.Late, Duplicates: all.Duplicates, Nacked: all.Asked, KeyAsked: all.KeyAsked,
-		Frames: all.Frames, Broken: all.Broken, Freezes: all.Freezes, Frozen: all.Frozen, MaxGap: all.MaxGap,
-		Faults: all.Faults + c.Unknown,
+		Frames: all.Frames, Broken: all.Broken, Freezes: all.Freezes, Frozen: all.Frozen, Excused: all.Excused, MaxGap: all.MaxGap,
+		Faults: all.Faults,
 	}
 }
 

@@ -1,6 +1,9 @@
 package light
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // frames follows the frames of a stream, whose packets it is given in order.
 type frames struct {
@@ -67,7 +70,11 @@ func (f *frames) pace(at int64, s *stream) {
 	s.stats.MaxGap = max(s.stats.MaxGap, time.Duration(gap))
 	if f.count >= freezeAfter {
 		mean := f.sum / int64(min(f.count, freezeWindow))
-		if gap > max(3*mean, mean+int64(freezeExtra)) {
+		switch limit := max(3*mean, mean+int64(freezeExtra)); {
+		case gap <= limit:
+		case gap-s.late.between(last, at) <= limit:
+			s.stats.Excused++
+		default:
 			s.stats.Freezes++
 			s.stats.Frozen += time.Duration(gap)
 		}
@@ -103,4 +110,39 @@ func (r *report) measure(timestamp uint32, at int64, clock uint32) {
 		}
 	}
 	r.transit, r.measured = transit, true
+}
+
+// lateness remembers when the tester itself sent late, so that it is not taken for the
+// server's doing. It is safe for concurrent use.
+type lateness struct {
+	mu      sync.Mutex
+	periods [16]period // the newest; guarded by mu
+	next    int        // guarded by mu
+}
+
+// period is from when something was to be sent until it was, in ns since 1970.
+type period struct{ from, to int64 }
+
+// note enters one.
+func (l *lateness) note(from, to int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.periods[l.next%len(l.periods)] = period{from, to}
+	l.next++
+}
+
+// between is the longest of those that ended in the time given, or soon before its end.
+func (l *lateness) between(from, to int64) int64 {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	longest := int64(0)
+	for _, p := range l.periods {
+		if p.to > from && p.to <= to {
+			longest = max(longest, p.to-p.from)
+		}
+	}
+	return longest
 }

@@ -29,6 +29,7 @@ type Group struct {
 	run     uint32
 	media   *Clock
 	reports *Clock
+	late    lateness
 }
 
 // NewGroup looks where the server is; nothing is sent to it. Close ends the group.

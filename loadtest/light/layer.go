@@ -141,6 +141,7 @@ func (y *layer) beginFrame(now time.Time) {
 	}
 	if now.Sub(y.frameAt) > late {
 		y.stats.Behind++
+		y.pub.p.group.late.note(y.frameAt.UnixNano(), now.UnixNano())
 	}
 	if y.sample.Key && !y.paused {
 		y.stats.KeyFrames++

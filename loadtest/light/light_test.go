@@ -140,6 +140,16 @@ func TestFreezes(t *testing.T) {
 	}
 	s := newVideo()
 	at := feed(s, 1, 20)
+	s.late = &lateness{}
+	s.late.note(at+33*ms, at+400*ms)
+	s.add(videoPacket(21), 1, at+410*ms, false)
+	require.EqualValues(t, 1, s.snapshot().Excused)
+	require.Zero(t, s.snapshot().Freezes, "the tester's own")
+	s.add(videoPacket(22), 1, at+810*ms, false)
+	require.EqualValues(t, 1, s.snapshot().Freezes, "not the tester's")
+
+	s = newVideo()
+	at = feed(s, 1, 20)
 	s.pause()
 	s.add(videoPacket(21), 1, at+5000*ms, false)
 	require.Zero(t, s.snapshot().Freezes, "a pause on purpose")

@@ -188,7 +188,7 @@ func (l *link) connect(conn *ice.Conn, d *description, offered bool) error {
 	verify := dtls.WithVerifyPeerCertificate(func(chain [][]byte, _ [][]*x509.Certificate) error {
 		return checkFingerprint(d.fingerprint, chain)
 	})
-	packets := dtlsnet.PacketConnFromConn(conn)
+	packets := dtlsnet.PacketConnFromConn(lossy{conn})
 	if client {
 		l.secure, err = dtls.ClientWithOptions(packets, conn.RemoteAddr(), dtls.WithCertificates(l.cert.Certificate),
 			dtls.WithInsecureSkipVerify(true), verify, profiles, dtls.WithLoggerFactory(quiet))
@@ -211,6 +211,19 @@ func (l *link) connect(conn *ice.Conn, d *description, offered bool) error {
 	}
 	return nil
 }
+
+// lossy is what DTLS and SCTP write to. While ICE begins anew there is no path, and what
+// they write is lost; an error would have them close the agent, as would their own end.
+type lossy struct{ *ice.Conn }
+
+// Write implements net.Conn.
+func (c lossy) Write(b []byte) (int, error) {
+	_, _ = c.Conn.Write(b) // as on any network
+	return len(b), nil
+}
+
+// Close implements net.Conn: it ends reading. The link closes the agent itself.
+func (c lossy) Close() error { return c.SetReadDeadline(time.Unix(1, 0)) }
 
 // takeKeys makes the SRTP contexts, RFC 5764 section 4.2.
 func (l *link) takeKeys(client bool) error {

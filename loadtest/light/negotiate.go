@@ -284,7 +284,7 @@ func (b *books) assign(ssrc uint32, video bool, track string) *stream {
 		s.track = track
 		return s
 	}
-	s = &stream{ssrc: ssrc, video: video, track: track, clock: clockAudio, keyWanted: video}
+	s = &stream{ssrc: ssrc, video: video, track: track, clock: clockAudio, keyWanted: video, late: b.late}
 	if video {
 		s.clock = clockVideo
 	}

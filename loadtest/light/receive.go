@@ -81,11 +81,11 @@ func (b *books) decrypt(l *link, h *header, packet []byte) ([]byte, bool) {
 // sample looks into a packet.
 func (b *books) sample(l *link, s *stream, h *header, packet []byte, n, at int64, run uint32) {
 	payload, ok := b.decrypt(l, h, packet)
+	if s.check == nil {
+		s.check = &decodable{codec: b.codecs[h.pt].name, any: !ok} // what begins the stream may go unseen
+	}
 	if !ok {
 		return
-	}
-	if s.check == nil {
-		s.check = &decodable{codec: b.codecs[h.pt].name}
 	}
 	s.check.look(payload, n, h.marker)
 	if sent, ok := stamped(payload, run); ok {

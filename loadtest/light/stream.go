@@ -46,6 +46,8 @@ type StreamStats struct {
 	// mean and 150 ms; Frozen is their length. Video only.
 	Freezes uint64
 	Frozen  time.Duration
+	// Excused are pauses that would be freezes, had the tester itself not sent late.
+	Excused uint64
 	// MaxGap is the longest time between two frames. Video only.
 	MaxGap time.Duration
 	// Faults count what a receiver could not make sense of: a frame without a marker, a
@@ -69,6 +71,7 @@ func (s *StreamStats) Add(o StreamStats) {
 	s.Broken += o.Broken
 	s.Freezes += o.Freezes
 	s.Frozen += o.Frozen
+	s.Excused += o.Excused
 	s.MaxGap = max(s.MaxGap, o.MaxGap)
 	s.Faults += o.Faults
 }
@@ -114,7 +117,8 @@ type stream struct {
 	report report
 	check  *decodable // of a sample; nil: not looked into
 
-	firstAt    int64 // when the first packet came
+	late       *lateness // of the tester, nil if that is not known
+	firstAt    int64     // when the first packet came
 	keyWanted  bool
 	keyAskedAt int64
 }
