@@ -110,8 +110,6 @@ type DownTrack struct {
 	history  history
 	// repairable is how many bytes may be sent again.
 	repairable int
-	retryBuf   [maxPacket]byte
-	rtxBuf     [maxPacket]byte
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool

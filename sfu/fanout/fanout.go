@@ -110,6 +110,7 @@ type Worker struct {
 	awake   map[Line]struct{}
 	buf     [maxPacket]byte
 	pkt     Packet
+	scratch Scratch
 }
 
 // New starts a pool of n workers. Each sends by what sender, if it is set, makes for
