@@ -22,6 +22,7 @@ import (
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
 	"diemcau/sfu/udp"
@@ -112,6 +113,7 @@ func (a *API) settings(cfg Config) error {
 		return ok && keep(addr.Unmap())
 	})
 	e.SetIncludeLoopbackCandidate(cfg.UseLoopback)
+	e.SetNet(&interfaces{Net: &stdnet.Net{}})
 	e.SetNetworkTypes([]webrtc.NetworkType{
 		webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6,
 	})
