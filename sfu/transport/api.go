@@ -46,7 +46,7 @@ const (
 	iceFailed       = 5 * time.Second
 	iceKeepalive    = time.Second
 	relayWait       = time.Second // how long a direct path may take to be preferred to a relay
-	tcpReadBuffer   = 64          // packets
+	tcpReadBuffer   = 8           // packets of a peer on one address; then its stream waits
 	tcpWriteBuffer  = 1 << 20     // bytes; what does not fit is dropped
 	udpBuffer       = 4 << 20     // bytes, asked of the kernel for each direction
 	maxMessageSize  = 256 * 1024  // bytes of one data-channel message (SCTP)
