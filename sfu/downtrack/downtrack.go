@@ -151,10 +151,9 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
 	d.setCodec(cfg.Codec)
+	d.history.size = uptrack.AudioRing
 	if d.video { // what is not in the layer's ring cannot be sent again
-		d.history = newHistory(uptrack.VideoRing)
-	} else {
-		d.history = newHistory(uptrack.AudioRing)
+		d.history.size = uptrack.VideoRing
 	}
 	d.worker.Do(func() { line.add(d) })
 	return d
@@ -215,7 +214,7 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 			d.target = None
 		}
 		if d.layers[i] != nil {
-			clear(d.history) // its packets cannot be had any more
+			d.history.clear() // its packets cannot be had any more
 			d.replayed = false
 		}
 		d.layers[i] = l
@@ -229,7 +228,7 @@ func (d *DownTrack) unplug() {
 		d.detach(i)
 		d.layers[i] = nil
 	}
-	clear(d.history)
+	d.history.clear()
 	d.current, d.target, d.replayed = None, None, false
 	d.ending, d.held = time.Time{}, held{}
 }

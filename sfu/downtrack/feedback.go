@@ -35,20 +35,31 @@ type sentPacket struct {
 	resentAt int64 // unix nanoseconds
 }
 
-// history is a ring by outgoing sequence number.
-type history []sentPacket
+// history is a ring by outgoing sequence number, made when something is sent.
+type history struct {
+	size int // packets
+	ring []sentPacket
+}
 
-func newHistory(n int) history { return make(history, n) }
+func (h *history) put(e sentPacket) {
+	if h.ring == nil {
+		h.ring = make([]sentPacket, h.size)
+	}
+	h.ring[int(e.out)%len(h.ring)] = e
+}
 
-func (h history) put(e sentPacket) { h[int(e.out)%len(h)] = e }
-
-func (h history) get(out uint16) *sentPacket {
-	e := &h[int(out)%len(h)]
+func (h *history) get(out uint16) *sentPacket {
+	if h.ring == nil {
+		return nil
+	}
+	e := &h.ring[int(out)%len(h.ring)]
 	if e.layer == 0 || e.out != out {
 		return nil
 	}
 	return e
 }
+
+func (h *history) clear() { clear(h.ring) }
 
 // feedback handles one RTCP packet of the subscriber; it runs on the report
 // reader's goroutine and passes what concerns packets to the worker.

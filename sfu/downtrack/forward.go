@@ -90,7 +90,7 @@ func (d *DownTrack) finish() {
 // frame is to follow.
 func (d *DownTrack) abandon() {
 	d.current = None
-	clear(d.history)
+	d.history.clear()
 }
 
 // cut stops what is forwarded at once; the stream goes on with a key frame.
