@@ -18,9 +18,6 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
@@ -66,7 +63,9 @@ type API struct {
 	tcpSock net.Listener
 	addrs   []MediaAddress
 	media   map[netip.AddrPort]*udp.Conn // UDP sockets by local address
-	pion    bool                         // see Config.PionEgress
+	// receivers make what a peer connection that receives needs.
+	receivers receivers
+	pion      bool // see Config.PionEgress
 }
 
 // NewAPI opens the media sockets.
@@ -108,6 +107,9 @@ func (a *API) settings(cfg Config) error {
 	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
 	e.LoggerFactory = logFactory{cfg.Log}
+	if a.receivers, err = a.newReceivers(); err != nil {
+		return err
+	}
 	e.SetIPFilter(func(ip net.IP) bool {
 		addr, ok := netip.AddrFromSlice(ip)
 		return ok && keep(addr.Unmap())
@@ -224,9 +226,7 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 	}
 	reg := &interceptor.Registry{}
 	if receives {
-		if err := a.addReceiving(reg); err != nil {
-			return nil, err
-		}
+		reg.Add(receivingFactory{a.receivers, a.log})
 	}
 	engine := a.engine
 	engine.BufferFactory = bufs.make
@@ -253,30 +253,4 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 		}
 	})
 	return pc, nil
-}
-
-// addReceiving adds NACK generation (RFC 4585), receiver reports (RFC 3550) and
-// transport-wide feedback to the publisher. Each has a goroutine of its own for as
-// long as the peer connection lives.
-func (a *API) addReceiving(reg *interceptor.Registry) error {
-	nacks, err := nack.NewGeneratorInterceptor(
-		nack.GeneratorSize(1024), nack.GeneratorInterval(nackInterval), nack.GeneratorMaxNacksPerPacket(10),
-		nack.WithGeneratorLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	reports, err := report.NewReceiverInterceptor(
-		report.ReceiverInterval(reportInterval), report.WithReceiverLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	feedback, err := twcc.NewSenderInterceptor(
-		twcc.SendInterval(twccInterval), twcc.WithLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	reg.Add(nacks)
-	reg.Add(reports)
-	reg.Add(feedback)
-	return nil
 }
