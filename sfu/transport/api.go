@@ -79,6 +79,9 @@ func NewAPI(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("DTLS certificate: %w", err)
 	}
 	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress}
+	if !cfg.PionEgress {
+		shortenBuffers() // paths drops what does not fit
+	}
 	if err := a.settings(cfg); err != nil {
 		_ = a.Close()
 		return nil, err
