@@ -398,6 +398,20 @@ func (r *Room) unpublish(t *publication) {
 	r.emit(eventTrackUnpublished, t.p, t)
 }
 
+// tidy has the track keep no packets that nobody is likely to ask for.
+func (t *publication) tidy(now time.Time) {
+	if t.p.guest != nil {
+		return // its source's room does
+	}
+	for _, e := range t.encodings {
+		for _, l := range e.layers {
+			if l != nil {
+				l.Tidy(now)
+			}
+		}
+	}
+}
+
 // mute notes that the publisher muted or unmuted a track.
 func (p *participant) mute(m *livekit.MuteTrackRequest) {
 	if t := p.pendingTrack(m.Sid); t != nil {

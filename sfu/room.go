@@ -148,6 +148,7 @@ func (r *Room) care() {
 	}
 	for _, t := range r.tracks {
 		t.demand(now)
+		t.tidy(now)
 	}
 	if r.cares++; r.cares%qualityEvery == 0 {
 		r.updateQuality()

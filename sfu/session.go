@@ -2,13 +2,16 @@ package sfu
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/livekit/protocol/livekit"
 )
 
-// maxResponses is how many responses may wait for a client's socket; one
-// further behind is cut off and resumes.
-const maxResponses = 2048
+// Responses that wait for a client's socket. Few ever do.
+const (
+	maxResponses  = 2048 // a client further behind is cut off and resumes
+	readyResponse = 256  // of them in the channel
+)
 
 // Errors of Session.Send.
 var (
@@ -21,14 +24,20 @@ var (
 type Session struct {
 	room *Room
 	out  chan *livekit.SignalResponse
+	gone chan struct{} // closed when the socket is gone
 
 	// Owned by the room's loop.
 	p    *participant
 	over bool
+
+	mu     sync.Mutex
+	behind []*livekit.SignalResponse // what did not fit into out; guarded by mu
+	moving bool                      // move runs; guarded by mu
+	ended  bool                      // nothing comes any more; guarded by mu
 }
 
 func newSession(r *Room) *Session {
-	return &Session{room: r, out: make(chan *livekit.SignalResponse, maxResponses)}
+	return &Session{room: r, out: make(chan *livekit.SignalResponse, readyResponse), gone: make(chan struct{})}
 }
 
 // Send passes a request of the client's to the room. It never blocks.
@@ -40,22 +49,74 @@ func (s *Session) Send(req *livekit.SignalRequest) error {
 func (s *Session) Responses() <-chan *livekit.SignalResponse { return s.out }
 
 // Close says that the client's socket is gone. Its participant stays for a
-// while and may resume.
+// while and may resume. It is called once.
 func (s *Session) Close() {
+	close(s.gone)
 	s.room.post(func() { s.room.detach(s) })
 }
 
 // send queues a response; it is called by the room's loop.
 func (s *Session) send(r *livekit.SignalResponse) {
-	if s.over {
-		return
-	}
-	select {
-	case s.out <- r:
-	default:
+	if !s.over && !s.queue(r) {
 		s.room.log.Warn("client too slow to read its signal stream; cut off", "participant", s.p.identity)
 		s.end()
 	}
+}
+
+// queue is false if too many wait.
+func (s *Session) queue(r *livekit.SignalResponse) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.moving {
+		select {
+		case s.out <- r:
+			return true
+		default:
+		}
+		s.moving = true
+		go s.move()
+	}
+	if len(s.behind) >= maxResponses-readyResponse {
+		return false
+	}
+	s.behind = append(s.behind, r)
+	return true
+}
+
+// move brings what did not fit into the channel as the client reads. It ends when
+// that is done, or the socket is gone.
+func (s *Session) move() {
+	for r := s.oldest(); r != nil; r = s.oldest() {
+		select {
+		case s.out <- r:
+			s.forget(1)
+		case <-s.gone:
+			s.forget(maxResponses)
+		}
+	}
+}
+
+// oldest is the first response that did not fit; nil ends move.
+func (s *Session) oldest() *livekit.SignalResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.behind) > 0 {
+		return s.behind[0]
+	}
+	s.behind, s.moving = nil, false
+	if s.ended {
+		close(s.out)
+	}
+	return nil
+}
+
+// forget drops the n oldest of those that did not fit.
+func (s *Session) forget(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n = min(n, len(s.behind))
+	clear(s.behind[:n])
+	s.behind = s.behind[n:]
 }
 
 // end closes the stream; it is called by the room's loop.
@@ -64,7 +125,11 @@ func (s *Session) end() {
 		return
 	}
 	s.over = true
-	close(s.out)
+	s.mu.Lock()
+	if s.ended = true; !s.moving {
+		close(s.out)
+	}
+	s.mu.Unlock()
 	if s.p != nil && s.p.session == s {
 		s.p.session = nil
 		s.p.sessionLost = s.room.now()

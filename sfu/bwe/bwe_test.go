@@ -178,7 +178,7 @@ func TestHistoryGrowsAndIsBounded(t *testing.T) {
 
 	var slow history // nothing is forgotten early, nothing kept for long
 	for i := range 100_000 {
-		slow.add(uint16(i), int64(i)*10_000)
+		slow.add(uint16(i), int64(i)*40_000)
 	}
 	assert.Len(t, slow.ring, minHistory)
 }

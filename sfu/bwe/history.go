@@ -1,7 +1,7 @@
 package bwe
 
 const (
-	minHistory = 512  // packets; about 2 s of one 1.7 Mbps layer
+	minHistory = 64   // packets; about 1 s of sound
 	maxHistory = 8192 // packets; 4 s at 20 Mbps
 
 	// keepSent is how long, in µs, a packet should be remembered for its report, if

@@ -27,10 +27,11 @@ func (d *DownTrack) catchUp(now time.Time) {
 		return
 	}
 	first, newestTS := d.since(layer, newest, now)
+	buf := d.worker.Scratch().Read[:]
 	var p fanout.Packet
 	for seq := first; int16(newest-seq) >= 0; seq++ {
-		n := layer.Get(seq, d.retryBuf[:])
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
+		n := layer.Get(seq, buf)
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, buf[:n]) {
 			continue
 		}
 		late := time.Duration(newestTS-p.Header.Timestamp) * time.Second / time.Duration(d.clock.rate)
@@ -51,9 +52,10 @@ func (d *DownTrack) since(layer *uptrack.Layer, newest uint16, now time.Time) (f
 		least += onset
 	}
 	first = newest
+	buf := d.worker.Scratch().Read[:]
 	for back := range uint16(maxReplayed) {
-		n := layer.Get(newest-back, d.retryBuf[:])
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
+		n := layer.Get(newest-back, buf)
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, buf[:n]) {
 			break
 		}
 		if back == 0 {

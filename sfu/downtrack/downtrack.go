@@ -110,8 +110,6 @@ type DownTrack struct {
 	history  history
 	// repairable is how many bytes may be sent again.
 	repairable int
-	retryBuf   [maxPacket]byte
-	rtxBuf     [maxPacket]byte
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
@@ -155,10 +153,9 @@ func New(cfg Config, line *Line, wish Wish) *DownTrack {
 		wish:  wish, allowed: option{MaxLayers - 1, allTemporal}, target: None, current: None, temporal: allTemporal,
 	}
 	d.setCodec(cfg.Codec)
+	d.history.size = uptrack.AudioRing
 	if d.video { // what is not in the layer's ring cannot be sent again
-		d.history = newHistory(uptrack.VideoRing)
-	} else {
-		d.history = newHistory(uptrack.AudioRing)
+		d.history.size = uptrack.VideoRing
 	}
 	d.worker.Do(func() { line.add(d) })
 	return d
@@ -224,7 +221,7 @@ func (d *DownTrack) SetLayer(i int, l *uptrack.Layer) {
 			d.target = None
 		}
 		if d.layers[i] != nil {
-			clear(d.history) // its packets cannot be had any more
+			d.history.clear() // its packets cannot be had any more
 			d.replayed = false
 		}
 		d.layers[i] = l
@@ -238,7 +235,7 @@ func (d *DownTrack) unplug() {
 		d.detach(i)
 		d.layers[i] = nil
 	}
-	clear(d.history)
+	d.history.clear()
 	d.current, d.target, d.replayed = None, None, false
 	d.ending, d.held = time.Time{}, held{}
 }

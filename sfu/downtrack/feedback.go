@@ -35,20 +35,31 @@ type sentPacket struct {
 	resentAt int64 // unix nanoseconds
 }
 
-// history is a ring by outgoing sequence number.
-type history []sentPacket
+// history is a ring by outgoing sequence number, made when something is sent.
+type history struct {
+	size int // packets
+	ring []sentPacket
+}
 
-func newHistory(n int) history { return make(history, n) }
+func (h *history) put(e sentPacket) {
+	if h.ring == nil {
+		h.ring = make([]sentPacket, h.size)
+	}
+	h.ring[int(e.out)%len(h.ring)] = e
+}
 
-func (h history) put(e sentPacket) { h[int(e.out)%len(h)] = e }
-
-func (h history) get(out uint16) *sentPacket {
-	e := &h[int(out)%len(h)]
+func (h *history) get(out uint16) *sentPacket {
+	if h.ring == nil {
+		return nil
+	}
+	e := &h.ring[int(out)%len(h.ring)]
 	if e.layer == 0 || e.out != out {
 		return nil
 	}
 	return e
 }
+
+func (h *history) clear() { clear(h.ring) }
 
 // feedback handles one RTCP packet of the subscriber; it runs on the report
 // reader's goroutine and passes what concerns packets to the worker.
@@ -144,28 +155,29 @@ func (d *DownTrack) fetch(e sentPacket, now time.Time) int {
 	if layer == nil {
 		return 0
 	}
-	n := layer.Get(e.src, d.retryBuf[:])
+	s := d.worker.Scratch()
+	n := layer.Get(e.src, s.Read[:])
 	p := fanout.Packet{}
-	start, end, ok := codec.PayloadRange(d.retryBuf[:n])
+	start, end, ok := codec.PayloadRange(s.Read[:n])
 	if !ok || start == end {
 		return 0
 	}
-	p.Payload = d.retryBuf[start:end]
+	p.Payload = s.Read[start:end]
 	if id := layer.Feed().DescriptorID(); id != 0 && d.scalable {
-		p.Desc = codec.HeaderExtension(d.retryBuf[:n], id)
+		p.Desc = codec.HeaderExtension(s.Read[:n], id)
 	}
 	d.ids.read(&p, d.mime)
 	d.ids.patch(&e, &p)
 	descriptor := d.ids.descriptor(&e, p.Desc)
-	if d.out.rtxSSRC == 0 || len(p.Payload)+2 > len(d.rtxBuf) {
+	if d.out.rtxSSRC == 0 || len(p.Payload)+2 > len(s.Made) {
 		// The very packet again, with its old transport-wide number: the same index
 		// must not be sealed with other bytes (RFC 7714 section 8.3).
 		return d.write(&e, d.out.pt, descriptor, p.Payload)
 	}
 	// RFC 4588 section 4: the original sequence number, then the payload.
-	binary.BigEndian.PutUint16(d.rtxBuf[:], e.out)
-	copy(d.rtxBuf[2:], p.Payload)
-	return d.writeRTX(rtp.Header{Marker: e.marker, Timestamp: e.ts}, d.rtxBuf[:2+len(p.Payload)], descriptor, now)
+	binary.BigEndian.PutUint16(s.Made[:], e.out)
+	copy(s.Made[2:], p.Payload)
+	return d.writeRTX(rtp.Header{Marker: e.marker, Timestamp: e.ts}, s.Made[:2+len(p.Payload)], descriptor, now)
 }
 
 func (d *DownTrack) writeRTX(h rtp.Header, payload, descriptor []byte, now time.Time) int {
@@ -191,7 +203,7 @@ func (d *DownTrack) padding(now time.Time) bool {
 	if !d.canPad() {
 		return false
 	}
-	pad := d.rtxBuf[:padOnly]
+	pad := d.worker.Scratch().Made[:padOnly]
 	clear(pad)
 	pad[padOnly-1] = padOnly // RFC 3550 section 5.1
 	return d.writeRTX(rtp.Header{Padding: true, Timestamp: d.clock.last}, pad, nil, now) > 0

@@ -79,7 +79,7 @@ func (d *DownTrack) finish() {
 // frame is to follow.
 func (d *DownTrack) abandon() {
 	d.current = None
-	clear(d.history)
+	d.history.clear()
 }
 
 // cut stops what is forwarded at once; the stream goes on with a key frame.
@@ -173,13 +173,14 @@ func (d *DownTrack) forwardAgain(w waiting, now time.Time) {
 	if layer == nil || !d.out.ready || int(w.layer) != d.current && int(w.layer) != d.target {
 		return
 	}
-	n := layer.Get(w.seq, d.retryBuf[:])
-	var p fanout.Packet
-	if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
+	s := d.worker.Scratch()
+	n := layer.Get(w.seq, s.Read[:])
+	if n == 0 || !d.worker.Parse(layer.Feed(), &s.Packet, s.Read[:n]) {
 		return
 	}
-	p.Arrival, p.Now = w.arrival, now
-	d.take(int(w.layer), &p)
+	s.Packet.Arrival, s.Packet.Now = w.arrival, now
+	d.take(int(w.layer), &s.Packet)
+	s.Packet = fanout.Packet{} // or an idle worker keeps the ring of a stream that has ended
 }
 
 // take deals with a packet of layer i.
@@ -310,10 +311,11 @@ func (d *DownTrack) release() {
 	d.held = held{}
 	layer := d.layers[d.target]
 	var p fanout.Packet
+	buf := d.worker.Scratch().Read[:]
 	now := time.Now()
 	for seq := h.first; int16(h.last-seq) >= 0; seq++ {
-		n := layer.Get(seq, d.retryBuf[:])
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) || len(p.Payload) == 0 {
+		n := layer.Get(seq, buf)
+		if n == 0 || !d.worker.Parse(layer.Feed(), &p, buf[:n]) || len(p.Payload) == 0 {
 			continue
 		}
 		p.Arrival, p.Now = h.since, now

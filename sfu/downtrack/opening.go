@@ -24,7 +24,7 @@ func (d *DownTrack) open(now time.Time) {
 		return
 	}
 	d.opened++
-	pad := d.retryBuf[:openingPad]
+	pad := d.worker.Scratch().Made[:openingPad]
 	clear(pad)
 	pad[openingPad-1] = openingPad
 	h := rtp.Header{

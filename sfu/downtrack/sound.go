@@ -25,8 +25,7 @@ const (
 // redundancy is one audio stream's RED.
 type redundancy struct {
 	encoders [len(redFrom)]*codec.REDEncoder // by redundancy less one; made when needed
-	buf      [maxPacket]byte
-	kept     []soundSent // ring by outgoing sequence number
+	kept     []soundSent                     // ring by outgoing sequence number
 }
 
 // soundSent is what an audio packet carried.
@@ -67,8 +66,9 @@ func (d *DownTrack) sound(e *sentPacket, p *fanout.Packet) (payload []byte, pt u
 			enc = codec.NewREDEncoder(d.out.pt, want)
 			d.red.encoders[want-1] = enc
 		}
-		if n := enc.Encode(d.red.buf[:], e.out, e.ts, opus); n > 0 {
-			payload, pt = d.red.buf[:n], d.out.redPT
+		buf := d.worker.Scratch().Sound[:]
+		if n := enc.Encode(buf, e.out, e.ts, opus); n > 0 {
+			payload, pt = buf[:n], d.out.redPT
 		} else {
 			payload = opus
 		}

@@ -109,6 +109,7 @@ type Worker struct {
 	lines map[Line]struct{}
 	awake map[Line]struct{}
 	bundle
+	scratch Scratch
 }
 
 // New starts a pool of n workers. Each sends by what sender, if it is set, makes for

@@ -3,12 +3,14 @@
 // lost (RFC 4585 section 6.2.1).
 //
 // A packet is copied in once and is afterwards known by its slot, a small
-// number that is cheap to pass between goroutines. Memory is fixed: it is taken
-// in chunks as the ring first fills and never grows beyond that.
+// number that is cheap to pass between goroutines. Packets lie one after the other
+// in pages, so that the memory taken is that of the packets held, however small they
+// are; pages go from one ring to another.
 package rtpcache
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 )
 
@@ -21,13 +23,20 @@ const (
 	// again (2^16) is a new packet and not one still kept.
 	maxPackets = 1 << 15
 
-	chunkPackets = 32 // packets whose memory is taken at once
+	pageBytes = 8 << 10
 )
+
+// page holds packets, whole ones.
+type page [pageBytes]byte
+
+var pages = sync.Pool{New: func() any { return new(page) }}
 
 // entry describes the packet in one place of the ring.
 type entry struct {
 	slot uint32
 	prev uint32 // slot of the packet stored before in the same bucket
+	page uint32 // number of its page
+	at   uint16 // bytes of the page before it
 	seq  uint16
 	size uint16 // bytes
 }
@@ -42,7 +51,10 @@ type Ring struct {
 	count   uint32   // packets held
 	entries []entry  // by slot & mask
 	buckets []uint32 // by seq & mask: slot of the newest packet, the others follow by prev
-	chunks  [][]byte // by (slot & mask) / chunkPackets; nil until first used
+	pages   []*page  // the newest last
+	first   uint32   // number of pages[0]
+	used    int      // bytes of the newest page
+	spare   *page    // nil or the next one
 }
 
 // New makes a ring of at least the given number of packets: the next power of
@@ -55,7 +67,6 @@ func New(packets int) *Ring {
 		next:    1,
 		entries: make([]entry, size),
 		buckets: make([]uint32, size),
-		chunks:  make([][]byte, (size+chunkPackets-1)/chunkPackets),
 	}
 }
 
@@ -74,12 +85,58 @@ func (r *Ring) Store(seq uint16, pkt []byte) (slot uint32, ok bool) {
 	}
 	slot = r.next
 	bucket := &r.buckets[uint32(seq)&r.mask]
-	r.entries[slot&r.mask] = entry{slot: slot, prev: *bucket, seq: seq, size: uint16(len(pkt))}
+	if len(r.pages) == 0 || r.used+len(pkt) > pageBytes {
+		r.addPageLocked()
+	}
+	newest := len(r.pages) - 1
+	copy(r.pages[newest][r.used:], pkt)
+	r.entries[slot&r.mask] = entry{
+		slot: slot, prev: *bucket, page: r.first + uint32(newest), at: uint16(r.used), seq: seq, size: uint16(len(pkt)),
+	}
 	*bucket = slot
-	copy(r.memoryLocked(slot), pkt)
+	r.used += len(pkt)
 	r.next++
 	r.count = min(r.count+1, r.mask+1)
+	r.freePagesLocked(r.entries[(r.next-r.count)&r.mask].page)
 	return slot, true
+}
+
+// Clear forgets all packets and gives their memory back.
+func (r *Ring) Clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count = 0
+	r.freePagesLocked(r.first + uint32(len(r.pages)))
+	if r.spare != nil {
+		pages.Put(r.spare)
+	}
+	r.spare, r.pages = nil, nil
+}
+
+func (r *Ring) addPageLocked() {
+	p := r.spare
+	if r.spare = nil; p == nil {
+		p, _ = pages.Get().(*page)
+	}
+	r.pages = append(r.pages, p)
+	r.used = 0
+}
+
+// freePagesLocked gives back the pages before the one of this number.
+func (r *Ring) freePagesLocked(number uint32) {
+	n := int(number - r.first)
+	if n == 0 {
+		return
+	}
+	for _, p := range r.pages[:n] {
+		if r.spare == nil {
+			r.spare = p
+		} else {
+			pages.Put(p)
+		}
+	}
+	r.pages = slices.Delete(r.pages, 0, n)
+	r.first = number
 }
 
 // At copies the packet in slot to buf and returns its length in bytes and its
@@ -135,17 +192,5 @@ func (r *Ring) copyLocked(e *entry, buf []byte) int {
 	if len(buf) < size {
 		return 0
 	}
-	return copy(buf, r.memoryLocked(e.slot)[:size])
-}
-
-// memoryLocked returns the MaxPacket bytes of a slot. Only Store, which holds
-// the write lock, meets a chunk that is not there yet.
-func (r *Ring) memoryLocked(slot uint32) []byte {
-	at := slot & r.mask
-	chunk := &r.chunks[at/chunkPackets]
-	if *chunk == nil {
-		*chunk = make([]byte, min(chunkPackets, len(r.entries))*MaxPacket)
-	}
-	start := at % chunkPackets * MaxPacket
-	return (*chunk)[start : start+MaxPacket]
+	return copy(buf, r.pages[e.page-r.first][e.at:int(e.at)+size])
 }

@@ -151,15 +151,9 @@ func TestSlotWrap(t *testing.T) {
 // Memory is taken when packets come and not per packet.
 func TestMemory(t *testing.T) {
 	r := New(512)
-	for _, chunk := range r.chunks {
-		require.Nil(t, chunk)
-	}
+	require.Empty(t, r.pages)
 	store(t, r, 0, packet(0, 10))
-	taken := 0
-	for _, chunk := range r.chunks {
-		taken += len(chunk)
-	}
-	require.Equal(t, chunkPackets*MaxPacket, taken)
+	require.Len(t, r.pages, 1)
 
 	for seq := range uint16(512) {
 		r.Store(seq+1, packet(seq, 10))
@@ -171,6 +165,35 @@ func TestMemory(t *testing.T) {
 		r.Get(seq, buf)
 		seq++
 	}))
+	require.LessOrEqual(t, len(r.pages), 512*1200/pageBytes*7/6, "pages are kept for packets that are gone")
+	for range 600 {
+		r.Store(seq, packet(seq, 100))
+		seq++
+	}
+	require.LessOrEqual(t, len(r.pages), 512*100/pageBytes+2)
+}
+
+func TestClear(t *testing.T) {
+	r := New(64)
+	buf := make([]byte, MaxPacket)
+	r.Clear()
+	for round := range uint16(5) {
+		var slots []uint32
+		for seq := range uint16(100) {
+			slot, ok := r.Store(seq, packet(seq+round, 700))
+			require.True(t, ok)
+			slots = append(slots, slot)
+		}
+		require.Equal(t, 700, r.Get(99, buf))
+		require.Equal(t, packet(99+round, 700), buf[:700])
+		r.Clear()
+		require.Empty(t, r.pages)
+		for seq, slot := range slots {
+			require.Zero(t, r.Get(uint16(seq), buf))
+			n, _ := r.At(slot, buf)
+			require.Zero(t, n)
+		}
+	}
 }
 
 // Readers never see a packet that is half of one and half of another, at any

@@ -18,10 +18,8 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
 	"diemcau/sfu/udp"
@@ -45,7 +43,7 @@ const (
 	iceFailed       = 5 * time.Second
 	iceKeepalive    = time.Second
 	relayWait       = time.Second // how long a direct path may take to be preferred to a relay
-	tcpReadBuffer   = 64          // packets
+	tcpReadBuffer   = 8           // packets of a peer on one address; then its stream waits
 	tcpWriteBuffer  = 1 << 20     // bytes; what does not fit is dropped
 	udpBuffer       = 4 << 20     // bytes, asked of the kernel for each direction
 	maxMessageSize  = 256 * 1024  // bytes of one data-channel message (SCTP)
@@ -66,7 +64,9 @@ type API struct {
 	addrs   []MediaAddress
 	media   map[netip.AddrPort]*udp.Conn // UDP sockets by local address
 	peers   peers
-	pion    bool // see Config.PionEgress
+	// receivers make what a peer connection that receives needs.
+	receivers receivers
+	pion      bool // see Config.PionEgress
 }
 
 // NewAPI opens the media sockets.
@@ -80,6 +80,9 @@ func NewAPI(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("DTLS certificate: %w", err)
 	}
 	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress}
+	if !cfg.PionEgress {
+		shortenBuffers() // paths drops what does not fit
+	}
 	if err := a.settings(cfg); err != nil {
 		_ = a.Close()
 		return nil, err
@@ -108,11 +111,15 @@ func (a *API) settings(cfg Config) error {
 	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
 	e.LoggerFactory = logFactory{cfg.Log}
+	if a.receivers, err = a.newReceivers(); err != nil {
+		return err
+	}
 	e.SetIPFilter(func(ip net.IP) bool {
 		addr, ok := netip.AddrFromSlice(ip)
 		return ok && keep(addr.Unmap())
 	})
 	e.SetIncludeLoopbackCandidate(cfg.UseLoopback)
+	e.SetNet(&interfaces{Net: &stdnet.Net{}})
 	e.SetNetworkTypes([]webrtc.NetworkType{
 		webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6,
 	})
@@ -223,9 +230,7 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 	}
 	reg := &interceptor.Registry{}
 	if receives {
-		if err := a.addReceiving(reg); err != nil {
-			return nil, err
-		}
+		reg.Add(receivingFactory{a.receivers, a.log})
 	}
 	engine := a.engine
 	engine.BufferFactory = bufs.make
@@ -252,30 +257,4 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 		}
 	})
 	return pc, nil
-}
-
-// addReceiving adds NACK generation (RFC 4585), receiver reports (RFC 3550) and
-// transport-wide feedback to the publisher. Each has a goroutine of its own for as
-// long as the peer connection lives.
-func (a *API) addReceiving(reg *interceptor.Registry) error {
-	nacks, err := nack.NewGeneratorInterceptor(
-		nack.GeneratorSize(1024), nack.GeneratorInterval(nackInterval), nack.GeneratorMaxNacksPerPacket(10),
-		nack.WithGeneratorLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	reports, err := report.NewReceiverInterceptor(
-		report.ReceiverInterval(reportInterval), report.WithReceiverLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	feedback, err := twcc.NewSenderInterceptor(
-		twcc.SendInterval(twccInterval), twcc.WithLoggerFactory(a.engine.LoggerFactory))
-	if err != nil {
-		return err
-	}
-	reg.Add(nacks)
-	reg.Add(reports)
-	reg.Add(feedback)
-	return nil
 }

@@ -158,6 +158,9 @@ type pathConn struct {
 func (c *pathConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
 		n, from, err := c.fast.ReadFromAddrPort(b)
+		if tooLong(err) {
+			continue
+		}
 		if err != nil || !c.paths.reports(b[:n]) {
 			return n, from, err
 		}
@@ -211,6 +214,9 @@ type pathStream struct {
 func (c *pathStream) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := c.PacketConn.ReadFrom(b)
+		if tooLong(err) {
+			continue
+		}
 		if err != nil || !c.paths.reports(b[:n]) {
 			return n, from, err
 		}

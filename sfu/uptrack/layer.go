@@ -69,11 +69,13 @@ type Config struct {
 // Layer is one received RTP stream of a track: an audio track, or one simulcast
 // layer. Its two goroutines, reader and report reader, end when the stream does.
 type Layer struct {
-	cfg  Config
-	pool *fanout.Pool
-	ring *rtpcache.Ring
-	feed *fanout.Feed
-	wg   sync.WaitGroup
+	cfg   Config
+	video bool
+	pool  *fanout.Pool
+	ring  *rtpcache.Ring
+	idle  idle
+	feed  *fanout.Feed
+	wg    sync.WaitGroup
 
 	report    atomic.Pointer[Report]
 	arrival   atomic.Int64 // unix nanoseconds of the newest packet
@@ -97,11 +99,11 @@ type Layer struct {
 
 // Start begins to read the layer.
 func Start(cfg Config, pool *fanout.Pool) *Layer {
-	size := VideoRing
+	size, video := VideoRing, true
 	if strings.HasPrefix(cfg.Mime, "audio/") {
-		size = AudioRing
+		size, video = AudioRing, false
 	}
-	l := &Layer{cfg: cfg, pool: pool, ring: rtpcache.New(size)}
+	l := &Layer{cfg: cfg, video: video, pool: pool, ring: rtpcache.New(size)}
 	format := fanout.Format{Mime: cfg.Mime, DescriptorID: cfg.DescriptorID}
 	l.feed, l.parser = pool.NewFeed(l.ring, format), fanout.NewParser(format)
 	l.wg.Add(2)
@@ -181,6 +183,9 @@ func (l *Layer) packet(pkt []byte) {
 
 // keep stores a packet and hands it on, unless it came before.
 func (l *Layer) keep(seq uint16, pkt []byte, now time.Time) {
+	if l.unwanted() {
+		return
+	}
 	slot, ok := l.ring.Store(seq, pkt)
 	if !ok {
 		return

@@ -21,7 +21,7 @@ type Session interface {
 	// Send never blocks. It fails if the session is over or its queue is full.
 	Send(*livekit.SignalRequest) error
 	// Responses is closed by the node when the session is over (after a Leave,
-	// if one is due). Its buffer is the only queue towards the client: a node
+	// if one is due). What waits in it is the only queue towards the client: a node
 	// that finds it full ends the session.
 	Responses() <-chan *livekit.SignalResponse
 	// Close says that the client's socket is gone; the participant may resume

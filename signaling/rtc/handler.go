@@ -3,8 +3,10 @@ package rtc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,6 +20,9 @@ import (
 
 // openTimeout bounds Bridge.Open; stock clients wait 15 s for their socket.
 const openTimeout = 10 * time.Second
+
+// readBuffer is how many bytes a socket reads ahead; most messages are short.
+const readBuffer = 1 << 10
 
 // Options are what a Handler needs; all but Metrics are required.
 type Options struct {
@@ -59,6 +64,8 @@ func New(o Options) (*Handler, error) {
 		upgrader: websocket.Upgrader{
 			CheckOrigin:      func(*http.Request) bool { return true },
 			HandshakeTimeout: writeWait,
+			ReadBufferSize:   readBuffer,
+			WriteBufferPool:  &sync.Pool{},
 		},
 		mux:      http.NewServeMux(),
 		draining: make(chan struct{}),
@@ -102,7 +109,8 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// serve opens a session and carries it until it ends.
+// serve opens a session. What carries it is a goroutine of its own: that of the request
+// holds on to all that the request took, for as long as it runs.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, needJoinRequest bool) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
@@ -118,27 +126,42 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, needJoinRequest 
 		h.refuse(w, r, claims, errDraining)
 		return
 	}
-	defer h.work.Done()
+	var c *conn
+	defer func() {
+		if c == nil {
+			h.work.Done()
+		}
+	}()
+	if c = h.open(w, r, start, claims); c != nil {
+		go func() {
+			defer h.work.Done()
+			h.carry(c)
+		}()
+	}
+}
+
+// open makes the socket of a session; nil if it is refused.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request, start *livekit.StartSession, claims *auth.Claims) *conn {
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	session, err := h.bridge.Open(ctx, start)
 	cancel()
 	if err != nil {
 		h.refuse(w, r, claims, err)
-		return
+		return nil
 	}
 	if err := h.auth.CheckRevoked(claims); err != nil { // its holder was removed while the session opened
 		h.discard(session)
 		h.refuse(w, r, claims, err)
-		return
+		return nil
 	}
 	ws, err := h.upgrader.Upgrade(w, r, nil) // answers r itself on failure
 	if err != nil {
 		session.Close()
 		h.metrics.refused.WithLabelValues("upgrade_failed").Inc()
 		h.log.Info("upgrade failed", "room", start.RoomName, "participant", start.Identity, "error", err)
-		return
+		return nil
 	}
-	h.carry(h.newConn(ws, session, start, claims))
+	return h.newConn(ws, session, start, claims)
 }
 
 // discard ends a session and its participant before anybody was told of them.
@@ -178,6 +201,12 @@ func (h *Handler) carry(c *conn) {
 		h.mu.Lock()
 		delete(h.conns, c)
 		h.mu.Unlock()
+	}()
+	defer func() {
+		if value := recover(); value != nil { // it is this session's alone
+			c.log.Error("signal session panicked", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			_ = c.ws.Close()
+		}
 	}()
 	c.run()
 }
