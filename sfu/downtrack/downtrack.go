@@ -115,6 +115,7 @@ type DownTrack struct {
 
 	replayedTo uint16 // of audio: newest packet sent, of the source
 	replayed   bool
+	goesOn     bool // what is let through now was sent up to replayedTo until now, by another stream
 	announced  bool // the subscriber knows the stream by a description
 	opened     int  // packets sent to open the stream while it is paused
 	paced      int  // packets waiting in the line's pacer

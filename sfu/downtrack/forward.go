@@ -23,17 +23,6 @@ import (
 // maxHold is how long a key frame waits for the old layer's frame to end.
 const maxHold = 40 * time.Millisecond
 
-// What an audio stream that is let through said before is sent too: from so long
-// before its speech began, or from so long ago if it speaks on. What it took to act
-// on the beginning comes on top, within a bound. It takes longest until an encrypted
-// track is negotiated, for which no other stream can stand in.
-const (
-	replayFor   = 60 * time.Millisecond
-	replayMost  = 260 * time.Millisecond
-	replayFirst = time.Second // at most, of an encrypted track that was not sent before
-	maxReplayed = 60          // packets
-)
-
 // held is a key frame of the target that waits.
 type held struct {
 	on          bool
@@ -100,50 +89,6 @@ func (d *DownTrack) cut() {
 	d.held = held{}
 	if d.target != None && d.layers[d.target] != nil {
 		d.layers[d.target].RequestKeyFrame()
-	}
-}
-
-// catchUp sends what an audio stream said shortly before it was let through, so
-// that the first syllable is whole.
-func (d *DownTrack) catchUp(now time.Time) {
-	layer := d.layers[d.target]
-	newest, ok := layer.Newest()
-	if !ok || !layer.Live(now) {
-		return
-	}
-	var p fanout.Packet
-	var newestTS uint32
-	first, least, most := newest, replayFor, replayMost
-	if d.cfg.Encrypted && d.packets == 0 {
-		most = replayFirst
-	}
-	if onset, ok := layer.Onset(now, most-replayFor); ok {
-		least += onset
-	}
-	for back := range uint16(maxReplayed) {
-		n := layer.Get(newest-back, d.retryBuf[:])
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
-			break
-		}
-		if back == 0 {
-			newestTS = p.Header.Timestamp
-		}
-		if newestTS-p.Header.Timestamp > uint32(least.Milliseconds())*d.clock.rate/1000 {
-			break
-		}
-		first = newest - back
-	}
-	if d.replayed && int16(first-d.replayedTo) <= 0 {
-		first = d.replayedTo + 1 // sent before the pause
-	}
-	for seq := first; int16(newest-seq) >= 0; seq++ {
-		n := layer.Get(seq, d.retryBuf[:])
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, d.retryBuf[:n]) {
-			continue
-		}
-		late := time.Duration(newestTS-p.Header.Timestamp) * time.Second / time.Duration(d.clock.rate)
-		p.Arrival, p.Now = now.Add(-late), now
-		d.take(d.target, &p)
 	}
 }
 

@@ -17,16 +17,21 @@ func (d *DownTrack) Carry(layers [MaxLayers]*uptrack.Layer, wish Wish) {
 }
 
 // TakeOver has d go on where from, a stream lent to it, is; from carries its own
-// layers again. Both must be of one line.
+// layers again. Both must be of one line. What the worker has not come to yet is not
+// left out, up to maxReplayed packets.
 func (d *DownTrack) TakeOver(wish Wish, from *DownTrack, layers [MaxLayers]*uptrack.Layer, own Wish) {
-	d.worker.Do(func() {
-		d.replayed, d.replayedTo = from.replayed, from.replayedTo
-		from.carry(layers, own)
-		if !d.closed.Load() {
-			d.wish = wish
-			d.choose(time.Now())
-		}
-	})
+	d.worker.Do(func() { d.takeOver(wish, from, layers, own) })
+}
+
+func (d *DownTrack) takeOver(wish Wish, from *DownTrack, layers [MaxLayers]*uptrack.Layer, own Wish) {
+	d.replayed, d.replayedTo = from.replayed, from.replayedTo
+	d.goesOn = from.replayed && from.current != None
+	from.carry(layers, own)
+	if !d.closed.Load() {
+		d.wish = wish
+		d.choose(time.Now())
+	}
+	d.goesOn = false
 }
 
 func (d *DownTrack) carry(layers [MaxLayers]*uptrack.Layer, wish Wish) {

@@ -1,6 +1,7 @@
 package downtrack
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diemcau/sfu/codec"
+	"diemcau/sfu/uptrack"
 )
 
 const (
@@ -176,6 +178,43 @@ func TestSoundIsSentAgainBitByBit(t *testing.T) {
 			again, err := got[before].Marshal()
 			require.NoError(t, err)
 			require.Equal(t, want, again)
+		})
+	}
+}
+
+// TestAStreamThatTakesOverLeavesNothingOut: what the other stream was to send, and the
+// worker has not come to, is sent by the one that takes over, and nothing twice.
+func TestAStreamThatTakesOverLeavesNothingOut(t *testing.T) {
+	for _, waiting := range []int{0, 1, 10, maxReplayed} {
+		t.Run(fmt.Sprint(waiting), func(t *testing.T) {
+			b := soundBench(t, codec.MimeOpus, false)
+			b.plug()
+			s := newSpeech(false)
+			b.feedPacket(s.next(80))
+			b.tick()
+			own := New(b.down.cfg, b.line, Wish{Layer: None})
+			defer own.Close()
+			own.SetLayer(MaxLayers-1, b.source.layer)
+			_, err := own.Bind(b)
+			require.NoError(t, err)
+			own.Start()
+			b.say(s, 5, 80)
+			fed := make(chan struct{})
+			b.worker.Do(func() {
+				<-fed
+				own.takeOver(b.down.wish, b.down, [MaxLayers]*uptrack.Layer{}, Wish{Layer: None})
+			})
+			for range waiting {
+				b.hand(s.next(80))
+			}
+			close(fed)
+			b.drain()
+			b.say(s, 5, 80)
+			got := b.packets()
+			for i, p := range got {
+				require.Equal(t, s.said[i], p.Payload, "packet %d", i)
+			}
+			require.Len(t, got, len(s.said))
 		})
 	}
 }

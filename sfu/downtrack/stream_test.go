@@ -89,13 +89,20 @@ func (b *streamBench) tick() {
 	b.settle()
 }
 
+// feedPacket gives the source a packet and waits until the worker has seen it.
 func (b *streamBench) feedPacket(p *rtp.Packet) {
+	b.t.Helper()
+	b.hand(p)
+	b.drain()
+}
+
+// hand gives the source a packet and waits until it lies before the worker.
+func (b *streamBench) hand(p *rtp.Packet) {
 	b.t.Helper()
 	raw, err := p.Marshal()
 	require.NoError(b.t, err)
 	b.source.packets <- raw
 	b.source.packets <- []byte{0} // not RTP: taken only after the one before was posted
-	b.drain()
 }
 
 func format(mime string, rate uint32, pt webrtc.PayloadType) webrtc.RTPCodecParameters {
