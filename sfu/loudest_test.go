@@ -180,9 +180,14 @@ type hall struct {
 	voices []*voice
 	places int
 	room   string // of the listeners
+
+	mu        sync.Mutex
+	listeners []*testClient
 }
 
-// newHall makes voices that all send, silent at first.
+// newHall makes voices that all send, silent at first. They speak as fast as the node
+// listens, which bounds by time what it sends late of a voice: how busy the machine is
+// changes nothing.
 func newHall(t *testing.T, voices int) *hall {
 	h := &hall{t: t, n: newTestNode(t), room: "room"}
 	h.host = connect(t, h.n, h.room, "host", false)
@@ -203,6 +208,7 @@ func newHall(t *testing.T, voices int) *hall {
 				for _, v := range h.voices {
 					v.say()
 				}
+				h.settle()
 			case <-done:
 				return
 			}
@@ -216,6 +222,34 @@ func newHall(t *testing.T, voices int) *hall {
 		}
 	})
 	return h
+}
+
+// settle waits until what was said has been dealt with: by its readers, by the rooms, and
+// by the workers of those who listen.
+func (h *hall) settle() {
+	for _, v := range h.voices {
+		v.packets <- nil // no packet, and taken only after the one before was dealt with
+	}
+	wait := func(c *testClient) {
+		done := make(chan *fanout.Worker, 1)
+		if !c.s.room.post(func() { done <- c.s.p.line.Worker() }) {
+			return
+		}
+		w := <-done
+		for idle := false; !idle; idle = w.Idle() {
+			done := make(chan struct{})
+			if !w.Do(func() { close(done) }) {
+				return
+			}
+			<-done
+		}
+	}
+	wait(h.host)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.listeners {
+		wait(c)
+	}
 }
 
 // call has one voice speak; the last falls silent.
@@ -240,6 +274,46 @@ func (c *testClient) heard(v *voice) map[string][]uint16 {
 	return found
 }
 
+// hearing is what c received of an utterance, by packet numbers.
+type hearing struct {
+	own     int // packets in the voice's own stream
+	missing []uint16
+	twice   []uint16
+}
+
+// whole tells whether nothing is missing up to the newest packet, and the voice's own
+// stream flows.
+func (g hearing) whole() bool { return g.own > 5 && len(g.missing) == 0 }
+
+// hearing looks at what v says since it began to speak.
+func (c *testClient) hearing(v *voice) (g hearing) {
+	first := uint16(v.loud.Load())
+	if first == 0 {
+		return g
+	}
+	times := make(map[uint16]int)
+	last := first
+	for sid, numbers := range c.heard(v) {
+		for _, n := range numbers {
+			if n < first {
+				continue
+			}
+			if times[n]++; times[n] == 2 {
+				g.twice = append(g.twice, n)
+			}
+			if last = max(last, n); sid == v.t.info.Sid {
+				g.own++
+			}
+		}
+	}
+	for n := first; n < last; n++ {
+		if times[n] == 0 {
+			g.missing = append(g.missing, n)
+		}
+	}
+	return g
+}
+
 func (h *hall) listener(name string, single bool) *testClient {
 	c := connect(h.t, h.n, h.room, name, single)
 	c.participantSeen(name, state(livekit.ParticipantInfo_ACTIVE))
@@ -253,6 +327,9 @@ func (h *hall) listener(name string, single bool) *testClient {
 			}
 		})
 		if ready == h.places {
+			h.mu.Lock()
+			h.listeners = append(h.listeners, c)
+			h.mu.Unlock()
 			return c
 		}
 		select {
@@ -281,31 +358,26 @@ func TestManySpeakersInTurn(t *testing.T) {
 			}
 			bob := h.listener("bob", c.single)
 			bob.delay.Store(int64(c.delay))
+			var v *voice
+			defer func() {
+				if t.Failed() {
+					bob.mu.Lock()
+					defer bob.mu.Unlock()
+					t.Logf("of voice %d from %d on: %+v", v.id, v.loud.Load(), bob.hearing(v))
+				}
+			}()
 			for i := range h.voices {
 				bob.mu.Lock()
 				clear(bob.media)
 				bob.mu.Unlock()
 				began := time.Now()
-				v := h.call(i)
-				own := v.t.info.Sid
-				bob.until("the speaker in a stream of its own", func() bool { return len(bob.heard(v)[own]) > 5 })
+				v = h.call(i)
+				bob.until("the whole speech, at last in a stream of its own", func() bool { return bob.hearing(v).whole() })
 				t.Logf("voice %d after %v", i, time.Since(began))
 				bob.mu.Lock()
-				got := make(map[uint16]int)
-				for _, numbers := range bob.heard(v) {
-					for _, n := range numbers {
-						got[n]++
-					}
-				}
+				twice := bob.hearing(v).twice
 				bob.mu.Unlock()
-				first, last := uint16(v.loud.Load()), uint16(0)
-				for n, times := range got {
-					require.Equal(t, 1, times, "packet %d of voice %d came %d times", n, i, times)
-					last = max(last, n)
-				}
-				for n := first; n <= last; n++ {
-					require.Contains(t, got, n, "voice %d spoke from %d to %d", i, first, last)
-				}
+				require.Empty(t, twice, "packets that came twice")
 				bob.inRoom(func(r *Room, p *participant) {
 					assert.LessOrEqual(t, len(p.subs), h.places)
 					loud := 0
@@ -339,13 +411,17 @@ func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
 			})
 			bob := h.listener("bob", single)
 			late := 0
-			for i := range h.voices {
-				known := false
+			for n := 0; n < len(h.voices) || single && late < 3; n++ {
+				require.Less(t, n, 5*len(h.voices), "hardly ever in time")
+				i, known := n%len(h.voices), false
 				own := h.voices[i].t.info.Sid
 				bob.inRoom(func(_ *Room, p *participant) { known = p.subs[own] != nil })
+				bob.mu.Lock()
+				clear(bob.media)
+				bob.mu.Unlock()
 				began := time.Now()
 				v := h.call(i)
-				bob.until("the speaker", func() bool { return len(bob.heard(v)[own]) > 5 })
+				bob.until("the speaker", func() bool { return bob.hearing(v).own > 5 })
 				took := time.Since(began)
 				bob.mu.Lock()
 				heard := bob.heard(v)
@@ -356,7 +432,7 @@ func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
 				// With two peer connections this client, unlike a browser, answers before it
 				// can receive, and may miss what comes at once.
 				if !single || !encrypted[own] || known || took > 800*time.Millisecond {
-					continue // or it is too long ago
+					continue // or it began longer ago than what is sent late
 				}
 				late++
 				got := heard[own]
@@ -366,7 +442,6 @@ func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
 					require.Equal(t, got[n-1]+1, got[n], "voice %d", i)
 				}
 			}
-			require.True(t, !single || late > 2)
 		})
 	}
 }

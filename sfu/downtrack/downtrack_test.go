@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/interceptor"
@@ -36,7 +37,8 @@ func (s *source) Read(b []byte) (int, interceptor.Attributes, error) {
 }
 
 // bench is one subscriber's stream with three VP8 layers in front of it and a
-// recorder behind.
+// recorder behind. Tests of what takes its time have it in a bubble of synctest, for on a
+// busy machine any time may pass between two packets.
 type bench struct {
 	t       testing.TB
 	pool    *fanout.Pool
@@ -177,25 +179,19 @@ func (b *bench) feed(f frame) {
 	}, Payload: payload}
 	raw, err := p.Marshal()
 	require.NoError(b.t, err)
-	before, _ := b.layers[f.layer].layer.Counts()
 	b.layers[f.layer].packets <- raw
-	// The reader takes the next packet only after it posted this one.
-	require.Eventually(b.t, func() bool {
-		n, _ := b.layers[f.layer].layer.Counts()
-		return n > before
-	}, time.Second, time.Millisecond/10)
-	b.layers[f.layer].packets <- []byte{0} // not RTP: ignored
+	b.layers[f.layer].packets <- []byte{0} // not RTP: taken only after the one before was posted
 	b.drain()
 }
 
-// drain waits until the worker's queue of packets is empty.
+// drain waits until no packet waits for the worker or in it.
 func (b *bench) drain() {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool {
-		idle := make(chan bool, 1)
-		return b.worker.Do(func() { idle <- b.worker.Idle() }) && <-idle
-	}, time.Second, time.Millisecond/10)
-	b.settle()
+	for idle := false; !idle; time.Sleep(time.Millisecond / 10) { // it may wait for the rest of a frame
+		done := make(chan bool)
+		require.True(b.t, b.worker.Do(func() { done <- b.worker.Idle() }))
+		idle = <-done
+	}
 }
 
 func (b *bench) packets() []*rtp.Packet {
@@ -205,178 +201,194 @@ func (b *bench) packets() []*rtp.Packet {
 }
 
 func TestNothingIsSentBeforeAKeyFrame(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 10, ts: 900, pic: 5, start: true, mk: true})
-	require.Empty(t, b.packets())
-	require.NotEmpty(t, b.layers[2].asked, "a key frame is asked for")
-	b.feed(frame{layer: 2, seq: 11, ts: 3900, pic: 6, start: true, key: true, mk: true})
-	b.feed(frame{layer: 2, seq: 12, ts: 6900, pic: 7, start: true, mk: true})
-	got := b.packets()
-	require.Len(t, got, 2)
-	require.Equal(t, uint32(testSSRC), got[0].SSRC)
-	require.Equal(t, uint8(testPT), got[0].PayloadType)
-	require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber)
-	require.Equal(t, uint32(3000), got[1].Timestamp-got[0].Timestamp)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 10, ts: 900, pic: 5, start: true, mk: true})
+		require.Empty(t, b.packets())
+		require.NotEmpty(t, b.layers[2].asked, "a key frame is asked for")
+		b.feed(frame{layer: 2, seq: 11, ts: 3900, pic: 6, start: true, key: true, mk: true})
+		b.feed(frame{layer: 2, seq: 12, ts: 6900, pic: 7, start: true, mk: true})
+		got := b.packets()
+		require.Len(t, got, 2)
+		require.Equal(t, uint32(testSSRC), got[0].SSRC)
+		require.Equal(t, uint8(testPT), got[0].PayloadType)
+		require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber)
+		require.Equal(t, uint32(3000), got[1].Timestamp-got[0].Timestamp)
+	})
 }
 
 func TestASwitchWaitsForTheOldFrameToEnd(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
-	b.down.SetWish(Wish{Layer: 0})
-	b.settle()
-	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true})                        // first half
-	b.feed(frame{layer: 0, seq: 500, ts: 77, pic: 300, start: true, key: true, mk: true}) // held
-	b.feed(frame{layer: 0, seq: 501, ts: 3077, pic: 301, start: true, mk: true})          // held
-	require.Len(t, b.packets(), 2)
-	b.feed(frame{layer: 2, seq: 3, ts: 4000, pic: 2, mk: true}) // second half
-	b.feed(frame{layer: 0, seq: 502, ts: 6077, pic: 302, start: true, mk: true})
-	got := b.packets()
-	require.Len(t, got, 6)
-	var pics []uint16
-	for i, p := range got {
-		d, err := codec.ParseVP8(p.Payload)
-		require.NoError(t, err)
-		pics = append(pics, d.PictureID)
-		require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
-	}
-	require.Equal(t, []uint16{1, 2, 2, 3, 4, 5}, pics)
-	require.Greater(t, int32(got[3].Timestamp-got[2].Timestamp), int32(0))
-	require.Equal(t, uint32(3000), got[4].Timestamp-got[3].Timestamp)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
+		b.down.SetWish(Wish{Layer: 0})
+		b.settle()
+		b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true})                        // first half
+		b.feed(frame{layer: 0, seq: 500, ts: 77, pic: 300, start: true, key: true, mk: true}) // held
+		b.feed(frame{layer: 0, seq: 501, ts: 3077, pic: 301, start: true, mk: true})          // held
+		require.Len(t, b.packets(), 2)
+		b.feed(frame{layer: 2, seq: 3, ts: 4000, pic: 2, mk: true}) // second half
+		b.feed(frame{layer: 0, seq: 502, ts: 6077, pic: 302, start: true, mk: true})
+		got := b.packets()
+		require.Len(t, got, 6)
+		var pics []uint16
+		for i, p := range got {
+			d, err := codec.ParseVP8(p.Payload)
+			require.NoError(t, err)
+			pics = append(pics, d.PictureID)
+			require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
+		}
+		require.Equal(t, []uint16{1, 2, 2, 3, 4, 5}, pics)
+		require.Greater(t, int32(got[3].Timestamp-got[2].Timestamp), int32(0))
+		require.Equal(t, uint32(3000), got[4].Timestamp-got[3].Timestamp)
+	})
 }
 
 func TestASwitchMidFrameIsNotHeldForEver(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
-	b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true}) // its end is lost
-	b.down.SetWish(Wish{Layer: 0})
-	b.settle()
-	seq := uint16(100)
-	require.Eventually(t, func() bool {
-		b.feed(frame{layer: 0, seq: seq, ts: uint32(seq) * 3000, pic: seq, start: true, key: seq == 100, mk: true})
-		seq++
-		return len(b.packets()) > 3
-	}, time.Second, 5*time.Millisecond)
-	got := b.packets()
-	for i, p := range got {
-		require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 1, ts: 1000, pic: 1, start: true, key: true, mk: true})
+		b.feed(frame{layer: 2, seq: 2, ts: 4000, pic: 2, start: true}) // its end is lost
+		b.down.SetWish(Wish{Layer: 0})
+		b.settle()
+		seq := uint16(100)
+		require.Eventually(t, func() bool {
+			b.feed(frame{layer: 0, seq: seq, ts: uint32(seq) * 3000, pic: seq, start: true, key: seq == 100, mk: true})
+			seq++
+			return len(b.packets()) > 3
+		}, time.Second, 5*time.Millisecond)
+		got := b.packets()
+		for i, p := range got {
+			require.Equal(t, got[0].SequenceNumber+uint16(i), p.SequenceNumber)
+		}
+	})
 }
 
 func TestNACKIsAnsweredByRTXOncePerRoundTrip(t *testing.T) {
-	b := newBench(t)
-	for i := range uint16(5) {
-		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
-	}
-	first := b.packets()
-	require.Len(t, first, 5)
-	lost := first[3]
-	nack, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
-		MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}, {PacketID: lost.SequenceNumber + 9000}},
-	}})
-	require.NoError(t, err)
-	b.reports <- nack
-	b.reports <- nack // at once again: the copy may still be on its way
-	b.reports <- []byte("not RTCP")
-	b.settle()
-	got := b.packets()[5:]
-	require.Len(t, got, 1)
-	require.Equal(t, uint32(testRTX), got[0].SSRC)
-	require.Equal(t, uint8(testRTXPT), got[0].PayloadType)
-	require.Equal(t, lost.Timestamp, got[0].Timestamp)
-	require.Equal(t, lost.SequenceNumber, binary.BigEndian.Uint16(got[0].Payload))
-	require.Equal(t, lost.Payload, got[0].Payload[2:])
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for i := range uint16(5) {
+			b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
+		}
+		first := b.packets()
+		require.Len(t, first, 5)
+		lost := first[3]
+		nack, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
+			MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}, {PacketID: lost.SequenceNumber + 9000}},
+		}})
+		require.NoError(t, err)
+		b.reports <- nack
+		b.reports <- nack // at once again: the copy may still be on its way
+		b.reports <- []byte("not RTCP")
+		b.settle()
+		got := b.packets()[5:]
+		require.Len(t, got, 1)
+		require.Equal(t, uint32(testRTX), got[0].SSRC)
+		require.Equal(t, uint8(testRTXPT), got[0].PayloadType)
+		require.Equal(t, lost.Timestamp, got[0].Timestamp)
+		require.Equal(t, lost.SequenceNumber, binary.BigEndian.Uint16(got[0].Payload))
+		require.Equal(t, lost.Payload, got[0].Payload[2:])
+	})
 }
 
 func TestWhereMuchIsLostRepairsAreSentTwice(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 10, ts: 1000, pic: 1, start: true, key: true, mk: true})
-	nack := []rtcp.NackPair{{PacketID: b.packets()[0].SequenceNumber}}
-	require.True(t, b.worker.Do(func() {
-		b.line.lossy = true
-		b.down.resend(nack, time.Now())
-	}))
-	b.settle()
-	got := b.packets()[1:]
-	require.Len(t, got, 2)
-	require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber, "each is a packet of the RTX stream")
-	require.Equal(t, got[0].Payload, got[1].Payload)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 10, ts: 1000, pic: 1, start: true, key: true, mk: true})
+		nack := []rtcp.NackPair{{PacketID: b.packets()[0].SequenceNumber}}
+		require.True(t, b.worker.Do(func() {
+			b.line.lossy = true
+			b.down.resend(nack, time.Now())
+		}))
+		b.settle()
+		got := b.packets()[1:]
+		require.Len(t, got, 2)
+		require.Equal(t, got[0].SequenceNumber+1, got[1].SequenceNumber, "each is a packet of the RTX stream")
+		require.Equal(t, got[0].Payload, got[1].Payload)
+	})
 }
 
 // What was given up is not sent again, and what comes after it is, however much of it
 // there is: sequence numbers wrap.
 func TestWhatWasGivenUpIsNotSentAgain(t *testing.T) {
-	b := newBench(t)
-	for i := range uint16(3) {
-		b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
-	}
-	nack := func(p *rtp.Packet) (answers int) {
-		raw, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
-			MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: p.SequenceNumber}},
-		}})
-		require.NoError(t, err)
-		before := len(b.packets())
-		b.reports <- raw
-		b.reports <- []byte("not RTCP") // taken only when the NACK has been
-		b.settle()
-		return len(b.packets()) - before
-	}
-	old := b.packets()[2]
-	require.True(t, b.worker.Do(b.down.cut))
-	require.Zero(t, nack(old))
-	const many = 40_000 // more than half of the sequence numbers
-	require.True(t, b.worker.Do(func() {
-		payload := []byte{0x90, 0x80, 0x80, 0, 0, 0, 0, 0x9d, 1, 0x2a, 0, 3, 0, 1}
-		for i := range uint16(many) {
-			p := fanout.Packet{Payload: payload, KeyFrame: true, Start: true, Arrival: time.Now(), Now: time.Now()}
-			p.Header = codec.Header{SequenceNumber: 13 + i, Timestamp: 10_000 + 3000*uint32(i), Marker: true}
-			b.down.take(2, &p)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		for i := range uint16(3) {
+			b.feed(frame{layer: 2, seq: 10 + i, ts: 1000 + 3000*uint32(i), pic: i, start: true, key: i == 0, mk: true})
 		}
-	}))
-	b.feed(frame{layer: 2, seq: 13 + many, ts: 10_000 + 3000*many, pic: 1, start: true, mk: true})
-	got := b.packets()
-	require.Equal(t, 3+many+1, len(got)) // Len would print them all
-	require.Equal(t, 1, nack(got[len(got)-1]))
+		nack := func(p *rtp.Packet) (answers int) {
+			raw, err := rtcp.Marshal([]rtcp.Packet{&rtcp.TransportLayerNack{
+				MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: p.SequenceNumber}},
+			}})
+			require.NoError(t, err)
+			before := len(b.packets())
+			b.reports <- raw
+			b.reports <- []byte("not RTCP") // taken only when the NACK has been
+			b.settle()
+			return len(b.packets()) - before
+		}
+		old := b.packets()[2]
+		require.True(t, b.worker.Do(b.down.cut))
+		require.Zero(t, nack(old))
+		const many = 40_000 // more than half of the sequence numbers
+		require.True(t, b.worker.Do(func() {
+			payload := []byte{0x90, 0x80, 0x80, 0, 0, 0, 0, 0x9d, 1, 0x2a, 0, 3, 0, 1}
+			for i := range uint16(many) {
+				p := fanout.Packet{Payload: payload, KeyFrame: true, Start: true, Arrival: time.Now(), Now: time.Now()}
+				p.Header = codec.Header{SequenceNumber: 13 + i, Timestamp: 10_000 + 3000*uint32(i), Marker: true}
+				b.down.take(2, &p)
+			}
+		}))
+		b.feed(frame{layer: 2, seq: 13 + many, ts: 10_000 + 3000*many, pic: 1, start: true, mk: true})
+		got := b.packets()
+		require.Equal(t, 3+many+1, len(got)) // Len would print them all
+		require.Equal(t, 1, nack(got[len(got)-1]))
+	})
 }
 
 func TestPLIReachesTheLayerBeingSent(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
-	for len(b.layers[2].asked) > 0 {
-		<-b.layers[2].asked
-	}
-	pli, err := rtcp.Marshal([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: testSSRC}})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { // requests are throttled
-		b.reports <- pli
-		return len(b.layers[2].asked) > 0
-	}, 2*time.Second, 20*time.Millisecond)
-	require.Empty(t, b.layers[1].asked)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
+		for len(b.layers[2].asked) > 0 {
+			<-b.layers[2].asked
+		}
+		pli, err := rtcp.Marshal([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: testSSRC}})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { // requests are throttled
+			b.reports <- pli
+			return len(b.layers[2].asked) > 0
+		}, 2*time.Second, 20*time.Millisecond)
+		require.Empty(t, b.layers[1].asked)
+	})
 }
 
 func TestRoundTripTimeAndLossComeFromReceiverReports(t *testing.T) {
-	b := newBench(t)
-	b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
-	var sr *rtcp.SenderReport
-	require.Eventually(t, func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, p := range b.rtcp {
-			if r, ok := p.(*rtcp.SenderReport); ok {
-				sr = r
-				return true
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.feed(frame{layer: 2, seq: 1, ts: 1, pic: 1, start: true, key: true, mk: true})
+		var sr *rtcp.SenderReport
+		require.Eventually(t, func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, p := range b.rtcp {
+				if r, ok := p.(*rtcp.SenderReport); ok {
+					sr = r
+					return true
+				}
 			}
-		}
-		return false
-	}, 5*time.Second, 10*time.Millisecond)
-	require.Equal(t, uint32(testSSRC), sr.SSRC)
-	require.Equal(t, uint32(1), sr.PacketCount)
-	rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
-		SSRC: testSSRC, FractionLost: 64, LastSenderReport: uint32(sr.NTPTime >> 16),
-	}}}})
-	require.NoError(t, err)
-	b.reports <- rr
-	require.Eventually(t, func() bool { return b.down.Stats().Lost == 64 }, time.Second, time.Millisecond)
-	require.Positive(t, b.down.Stats().RTT)
+			return false
+		}, 5*time.Second, 10*time.Millisecond)
+		require.Equal(t, uint32(testSSRC), sr.SSRC)
+		require.Equal(t, uint32(1), sr.PacketCount)
+		rr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+			SSRC: testSSRC, FractionLost: 64, LastSenderReport: uint32(sr.NTPTime >> 16),
+		}}}})
+		require.NoError(t, err)
+		b.reports <- rr
+		require.Eventually(t, func() bool { return b.down.Stats().Lost == 64 }, time.Second, time.Millisecond)
+		require.Positive(t, b.down.Stats().RTT)
+	})
 }
 
 func TestH264FormatsAreMatchedByPacketizationAndProfile(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -129,26 +130,28 @@ func TestSoundAsTheSubscriberTakesIt(t *testing.T) {
 // TestEncryptedSoundPassesThrough: a client that decrypts a payload as a whole could
 // make nothing of RED, whatever is lost.
 func TestEncryptedSoundPassesThrough(t *testing.T) {
-	opus := format(webrtc.MimeTypeOpus, 48000, testOpus)
-	b := newStreamBench(t, Config{
-		Kind: webrtc.RTPCodecTypeAudio, Codec: opus.RTPCodecCapability, Encrypted: true,
-	}, codec.MimeOpus, opus, format(codec.MimeRED, 48000, testRED))
-	b.plug()
-	b.down.lost.Store(100)
-	s := newSpeech(false)
-	b.feedPacket(s.next(80))
-	b.tick()
-	last := b.say(s, 10, 80)
-	require.Equal(t, uint8(testOpus), last.PayloadType)
-	require.Equal(t, s.said[len(s.said)-1], last.Payload)
-	before := len(b.packets())
-	b.worker.Do(func() {
-		b.down.resend([]rtcp.NackPair{{PacketID: last.SequenceNumber}}, time.Now())
+	synctest.Test(t, func(t *testing.T) {
+		opus := format(webrtc.MimeTypeOpus, 48000, testOpus)
+		b := newStreamBench(t, Config{
+			Kind: webrtc.RTPCodecTypeAudio, Codec: opus.RTPCodecCapability, Encrypted: true,
+		}, codec.MimeOpus, opus, format(codec.MimeRED, 48000, testRED))
+		b.plug()
+		b.down.lost.Store(100)
+		s := newSpeech(false)
+		b.feedPacket(s.next(80))
+		b.tick()
+		last := b.say(s, 10, 80)
+		require.Equal(t, uint8(testOpus), last.PayloadType)
+		require.Equal(t, s.said[len(s.said)-1], last.Payload)
+		before := len(b.packets())
+		b.worker.Do(func() {
+			b.down.resend([]rtcp.NackPair{{PacketID: last.SequenceNumber}}, time.Now())
+		})
+		b.settle()
+		again := b.packets()[before:]
+		require.Len(t, again, 1)
+		require.Equal(t, last.Payload, again[0].Payload)
 	})
-	b.settle()
-	again := b.packets()[before:]
-	require.Len(t, again, 1)
-	require.Equal(t, last.Payload, again[0].Payload)
 }
 
 func TestSoundIsSentAgainBitByBit(t *testing.T) {

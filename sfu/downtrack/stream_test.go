@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/interceptor"
@@ -264,79 +265,85 @@ func (b *streamBench) sentAgainAlike(packets []*rtp.Packet) {
 }
 
 func TestUnreadableDescriptorsAreNotForwarded(t *testing.T) {
-	b := videoBench(t, webrtc.MimeTypeVP9)
-	packets := capture(t, "vp9_l3t3_key")
-	b.plug()
-	b.feedPacket(packets[0])
-	b.tick()
-	i := 1
-	for ; len(b.packets()) < 20; i++ {
-		b.feedPacket(packets[i])
-	}
-	sent := len(b.packets())
-	for len(b.source.asked) > 0 {
-		<-b.source.asked
-	}
-	bad := *packets[i]
-	require.NoError(t, bad.SetExtension(testDescriptorID, []byte{0xff, 0, 0})) // template 63 is none of the structure
-	b.feedPacket(&bad)
-	require.Len(t, b.packets(), sent)
-	require.Eventually(t, func() bool { // key frames are asked for every 300 ms at most
-		next := bad
-		next.SequenceNumber++
-		bad = next
+	synctest.Test(t, func(t *testing.T) {
+		b := videoBench(t, webrtc.MimeTypeVP9)
+		packets := capture(t, "vp9_l3t3_key")
+		b.plug()
+		b.feedPacket(packets[0])
+		b.tick()
+		i := 1
+		for ; len(b.packets()) < 20; i++ {
+			b.feedPacket(packets[i])
+		}
+		sent := len(b.packets())
+		for len(b.source.asked) > 0 {
+			<-b.source.asked
+		}
+		bad := *packets[i]
+		require.NoError(t, bad.SetExtension(testDescriptorID, []byte{0xff, 0, 0})) // template 63 is none of the structure
 		b.feedPacket(&bad)
-		return len(b.source.asked) > 0
-	}, time.Second, 10*time.Millisecond, "a key frame is asked for")
-	require.Len(t, b.packets(), sent)
+		require.Len(t, b.packets(), sent)
+		require.Eventually(t, func() bool { // key frames are asked for every 300 ms at most
+			next := bad
+			next.SequenceNumber++
+			bad = next
+			b.feedPacket(&bad)
+			return len(b.source.asked) > 0
+		}, time.Second, 10*time.Millisecond, "a key frame is asked for")
+		require.Len(t, b.packets(), sent)
+	})
 }
 
 func TestAnotherCodecTakesOver(t *testing.T) {
-	vp9 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000}
-	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
-	var can []int
-	b := newStreamBench(t, Config{
-		Kind: webrtc.RTPCodecTypeVideo, Codec: vp9, Backups: []webrtc.RTPCodecCapability{vp8},
-		Bound: func(c []int) { can = c },
-	}, webrtc.MimeTypeVP8, format(webrtc.MimeTypeVP8, 90000, testPT))
-	require.Equal(t, []int{1}, can, "the backup only")
-	b.settle()
-	require.False(t, b.down.out.ready, "nothing flows in a codec that was not negotiated")
+	synctest.Test(t, func(t *testing.T) {
+		vp9 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000}
+		vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
+		var can []int
+		b := newStreamBench(t, Config{
+			Kind: webrtc.RTPCodecTypeVideo, Codec: vp9, Backups: []webrtc.RTPCodecCapability{vp8},
+			Bound: func(c []int) { can = c },
+		}, webrtc.MimeTypeVP8, format(webrtc.MimeTypeVP8, 90000, testPT))
+		require.Equal(t, []int{1}, can, "the backup only")
+		b.settle()
+		require.False(t, b.down.out.ready, "nothing flows in a codec that was not negotiated")
 
-	b.down.Use(vp8, [MaxLayers]*uptrack.Layer{2: b.source.layer})
-	b.feed(frame{layer: 2, seq: 1, pic: 1, start: true, key: true, mk: true})
-	b.tick()
-	b.feed(frame{layer: 2, seq: 2, ts: 3000, pic: 2, start: true, key: true, mk: true})
-	got := b.packets()
-	require.NotEmpty(t, got)
-	require.Equal(t, uint8(testPT), got[0].PayloadType)
+		b.down.Use(vp8, [MaxLayers]*uptrack.Layer{2: b.source.layer})
+		b.feed(frame{layer: 2, seq: 1, pic: 1, start: true, key: true, mk: true})
+		b.tick()
+		b.feed(frame{layer: 2, seq: 2, ts: 3000, pic: 2, start: true, key: true, mk: true})
+		got := b.packets()
+		require.NotEmpty(t, got)
+		require.Equal(t, uint8(testPT), got[0].PayloadType)
+	})
 }
 
 func TestAPausedStreamIsOpenedWithPadding(t *testing.T) {
-	b := videoBench(t, webrtc.MimeTypeVP8)
-	b.down.SetWish(Wish{Layer: None})
-	for range 2 * openings {
+	synctest.Test(t, func(t *testing.T) {
+		b := videoBench(t, webrtc.MimeTypeVP8)
+		b.down.SetWish(Wish{Layer: None})
+		for range 2 * openings {
+			b.tick()
+		}
+		require.Empty(t, b.packets(), "the subscriber does not know it yet")
+		b.down.Announced()
+		for range 2 * openings {
+			b.tick()
+		}
+		got := b.packets()
+		require.Len(t, got, openings)
+		for _, p := range got {
+			require.True(t, p.Padding)
+			require.Equal(t, []byte{0, 0, 0, openingPad}, p.Payload)
+		}
+		b.down.SetWish(Wish{Layer: MaxLayers - 1})
+		b.plug()
+		b.feed(frame{layer: 2, seq: 500, ts: 1 << 31, pic: 1, start: true, key: true, mk: true})
 		b.tick()
-	}
-	require.Empty(t, b.packets(), "the subscriber does not know it yet")
-	b.down.Announced()
-	for range 2 * openings {
-		b.tick()
-	}
-	got := b.packets()
-	require.Len(t, got, openings)
-	for _, p := range got {
-		require.True(t, p.Padding)
-		require.Equal(t, []byte{0, 0, 0, openingPad}, p.Payload)
-	}
-	b.down.SetWish(Wish{Layer: MaxLayers - 1})
-	b.plug()
-	b.feed(frame{layer: 2, seq: 500, ts: 1 << 31, pic: 1, start: true, key: true, mk: true})
-	b.tick()
-	b.feed(frame{layer: 2, seq: 501, ts: 1<<31 + 3000, pic: 2, start: true, key: true, mk: true})
-	all := b.packets()
-	require.Greater(t, len(all), openings)
-	first := all[openings]
-	require.Equal(t, got[openings-1].SequenceNumber+1, first.SequenceNumber)
-	require.Less(t, first.Timestamp, uint32(10*90000), "the time line goes on")
+		b.feed(frame{layer: 2, seq: 501, ts: 1<<31 + 3000, pic: 2, start: true, key: true, mk: true})
+		all := b.packets()
+		require.Greater(t, len(all), openings)
+		first := all[openings]
+		require.Equal(t, got[openings-1].SequenceNumber+1, first.SequenceNumber)
+		require.Less(t, first.Timestamp, uint32(10*90000), "the time line goes on")
+	})
 }
