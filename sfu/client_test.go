@@ -94,7 +94,7 @@ type testClient struct {
 	early     []*livekit.SignalRequest
 	media     map[string][]*rtp.Packet // by track sid
 	data      []*livekit.DataPacket
-	channels  map[string]*webrtc.DataChannel
+	channels  map[string]*webrtc.DataChannel // the client's own, by label; not changed after connect
 	receivers map[string]*webrtc.TrackRemote
 	mids      map[string]string
 }
@@ -153,6 +153,7 @@ func connectTuned(t *testing.T, n *Node, room, identity string, single bool, cod
 	for _, label := range []string{transport.Reliable, transport.Lossy} {
 		dc, err := c.pub.CreateDataChannel(label, nil)
 		require.NoError(t, err)
+		c.channels[label] = dc
 		c.watch(dc)
 	}
 	if single {
@@ -274,10 +275,8 @@ func (c *testClient) resume(n *Node, identity string) {
 	c.await("reconnect", func(m *livekit.SignalResponse) bool { return m.GetReconnect() != nil })
 }
 
+// watch records what comes down a channel, the client's own or one of the node's.
 func (c *testClient) watch(dc *webrtc.DataChannel) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.channels[dc.Label()] = dc
 	dc.OnMessage(func(m webrtc.DataChannelMessage) {
 		pkt, err := decodeData(m.Data)
 		if err != nil {

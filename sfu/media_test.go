@@ -219,8 +219,6 @@ func TestReliableDataArrivesInOrderAndStamped(t *testing.T) {
 
 // reliable is the publisher's own reliable channel.
 func (c *testClient) reliable() *webrtc.DataChannel {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return c.channels[transport.Reliable]
 }
 

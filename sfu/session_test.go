@@ -7,8 +7,6 @@ import (
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/stretchr/testify/require"
-
-	"diemcau/sfu/transport"
 )
 
 // participantSeen waits until c is told about identity in the given state.
@@ -275,9 +273,5 @@ func TestReliableDataIsReplayedOnce(t *testing.T) {
 
 func (c *testClient) sendUser(seq uint32) {
 	c.t.Helper()
-	body := encodeUser(c.t, seq)
-	c.mu.Lock()
-	dc := c.channels[transport.Reliable]
-	c.mu.Unlock()
-	require.NoError(c.t, dc.Send(body))
+	require.NoError(c.t, c.reliable().Send(encodeUser(c.t, seq)))
 }

@@ -187,10 +187,13 @@ func (b *bench) feed(f frame) {
 // drain waits until no packet waits for the worker or in it.
 func (b *bench) drain() {
 	b.t.Helper()
-	for idle := false; !idle; time.Sleep(time.Millisecond / 10) { // it may wait for the rest of a frame
+	for {
 		done := make(chan bool)
 		require.True(b.t, b.worker.Do(func() { done <- b.worker.Idle() }))
-		idle = <-done
+		if <-done {
+			return
+		}
+		time.Sleep(time.Millisecond / 10) // it may wait for the rest of a frame
 	}
 }
 
