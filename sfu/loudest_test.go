@@ -235,13 +235,9 @@ func (h *hall) settle() {
 		if !c.s.room.post(func() { done <- c.s.p.line.Worker() }) {
 			return
 		}
-		w := <-done
-		for idle := false; !idle; idle = w.Idle() {
-			done := make(chan struct{})
-			if !w.Do(func() { close(done) }) {
-				return
-			}
-			<-done
+		w, idle := <-done, make(chan bool)
+		for w.Do(func() { idle <- w.Idle() }) && !<-idle {
+			time.Sleep(time.Millisecond / 10) // it may wait for the rest of a frame
 		}
 	}
 	wait(h.host)

@@ -184,7 +184,7 @@ func (b *bench) feed(f frame) {
 	b.drain()
 }
 
-// drain waits until the worker's queue of packets is empty.
+// drain waits until no packet waits for the worker or in it.
 func (b *bench) drain() {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool {

@@ -191,33 +191,35 @@ func TestLayersOfOneStream(t *testing.T) {
 		"av1_l3t3_key": webrtc.MimeTypeAV1, "av1_l3t3": webrtc.MimeTypeAV1,
 	} {
 		t.Run(name, func(t *testing.T) {
-			packets := capture(t, name)
-			most := 0
-			for wish := range MaxLayers {
-				b := videoBench(t, mime)
-				b.down.SetWish(Wish{Layer: wish})
-				b.plug()
-				b.feedPacket(packets[0])
-				b.tick()
-				for _, p := range packets[1:] {
-					b.feedPacket(p)
+			synctest.Test(t, func(t *testing.T) {
+				packets := capture(t, name)
+				most := 0
+				for wish := range MaxLayers {
+					b := videoBench(t, mime)
+					b.down.SetWish(Wish{Layer: wish})
+					b.plug()
+					b.feedPacket(packets[0])
+					b.tick()
+					for _, p := range packets[1:] {
+						b.feedPacket(p)
+					}
+					got := b.packets()
+					spatial, frames := received(t, got)
+					require.Equal(t, wish, int(spatial), "the layer wanted, and none above it")
+					require.Greater(t, len(frames), most, "a higher layer has more frames")
+					most = len(frames)
+					told := tellsTargets(t, got)
+					if wish == MaxLayers-1 && !strings.HasSuffix(name, "key") {
+						require.Zero(t, told, "all is sent")
+					} else {
+						require.Greater(t, told, 1)
+						b.sentAgainAlike(got)
+					}
+					for i, p := range got[:len(got)-1] {
+						require.Equal(t, got[i+1].Timestamp != p.Timestamp, p.Marker, "the marker ends each picture: wish %d, packet %d of %d", wish, i, len(got))
+					}
 				}
-				got := b.packets()
-				spatial, frames := received(t, got)
-				require.Equal(t, wish, int(spatial), "the layer wanted, and none above it")
-				require.Greater(t, len(frames), most, "a higher layer has more frames")
-				most = len(frames)
-				told := tellsTargets(t, got)
-				if wish == MaxLayers-1 && !strings.HasSuffix(name, "key") {
-					require.Zero(t, told, "all is sent")
-				} else {
-					require.Greater(t, told, 1)
-					b.sentAgainAlike(got)
-				}
-				for i, p := range got[:len(got)-1] {
-					require.Equal(t, got[i+1].Timestamp != p.Timestamp, p.Marker, "the marker ends each picture: wish %d, packet %d of %d", wish, i, len(got))
-				}
-			}
+			})
 		})
 	}
 }
