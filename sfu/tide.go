@@ -6,30 +6,32 @@ import (
 	"time"
 )
 
-// How memory goes back to the system after many have left.
+// How memory goes back to the system after many have come or left.
 const (
 	tideEvery = 5 * time.Second
-	leastGone = 16 // participants; what fewer leave behind is taken up by those who come
+	leastTurn = 16 // participants; what fewer leave behind is taken up by those who come
 )
 
-// tide tells when a crowd has left a node. Its participants' memory would go back to
-// the system only after the runtime's next collection, and without load these are
-// two minutes apart.
+// tide tells when a crowd has come to a node or left it. Those who leave give their
+// memory back, and those who come what their joining took, only after the runtime's
+// next collection, and between joins these are up to two minutes apart.
 type tide struct {
-	high int // most participants since memory was last given back
-	last int
+	high, low int // most and fewest participants since memory was last given back
+	last      int
 }
 
-// ebbed is told how many participants there are, every tideEvery, and returns true
-// when most of those of the high tide are gone and nobody has come or gone since it
-// was told last: their transports have had time to close.
-func (t *tide) ebbed(now int) bool {
+// turned is told how many participants there are, every tideEvery, and returns true
+// when most of those of the high tide are gone, or many more have come, and nobody has
+// come or gone since it was told last: transports have had time to close or to open.
+func (t *tide) turned(now int) bool {
 	settled := now == t.last
-	t.last, t.high = now, max(t.high, now)
-	if !settled || t.high-now < leastGone || 2*now > t.high {
+	t.last, t.high, t.low = now, max(t.high, now), min(t.low, now)
+	ebbed := t.high-now >= leastTurn && 2*now <= t.high
+	flooded := now-t.low >= max(leastTurn, t.low/2)
+	if !settled || !ebbed && !flooded {
 		return false
 	}
-	t.high = now
+	t.high, t.low = now, now
 	return true
 }
 
@@ -42,7 +44,7 @@ func (n *Node) followTide() {
 	for {
 		select {
 		case <-every.C:
-			if t.ebbed(int(n.crowd.Load())) {
+			if t.turned(int(n.crowd.Load())) {
 				giveBack()
 			}
 		case <-n.done:
