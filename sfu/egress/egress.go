@@ -68,7 +68,11 @@ type Shard struct {
 // NewShard makes what one worker sends by.
 func NewShard(count *Counters, log *slog.Logger) *Shard {
 	s := &Shard{log: log, count: count, batches: make(map[*udp.Conn]*udp.Batch)}
-	s.failed = func(ref any, datagrams int, err error) { ref.(*Outlet).lost(datagrams, err) }
+	s.failed = func(ref any, datagrams int, err error) {
+		if o, ok := ref.(*Outlet); ok {
+			o.lost(datagrams, err)
+		}
+	}
 	return s
 }
 
