@@ -239,7 +239,8 @@ func decode(t *testing.T, p *rtcp.TransportLayerCC, origin int64) map[uint16]int
 func TestFeedbackInterval(t *testing.T) {
 	require.Equal(t, feedbackMin, feedbackInterval(2_000_000))
 	require.Equal(t, feedbackMax, feedbackInterval(0))
-	require.InDelta(t, 181, feedbackInterval(60_000).Milliseconds(), 1)
+	require.InDelta(t, 77, feedbackInterval(140_000).Milliseconds(), 1)
+	require.Equal(t, feedbackMax, feedbackInterval(60_000))
 }
 
 func TestNACKAndReports(t *testing.T) {
