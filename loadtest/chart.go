@@ -37,7 +37,7 @@ type bar struct {
 // Sizes of a chart, in pixels.
 const (
 	chartWidth, chartHeight = 460, 200
-	chartLeft, chartRight   = 64, 10
+	chartLeft, chartRight   = 64, 26
 	chartTop, chartBottom   = 12, 24
 	yTicks, xTicks          = 4, 5
 )

@@ -98,7 +98,8 @@ func (b *observer) during(ctx context.Context, d time.Duration, each func(elapse
 	begin := time.Now()
 	b.report.Server.watchBegins(b.w.PID)
 	tester, _ := ReadUsage(os.Getpid()) // only Linux has it
-	packets, _ := each(0)
+	packets, bytes := each(0)
+	b.packets, b.bytes = packets, bytes
 	b.mark(begin)
 	end := time.NewTimer(d)
 	defer end.Stop()
@@ -151,7 +152,7 @@ func (b *observer) point(ctx context.Context, now time.Time, each func(time.Dura
 	span := now.Sub(b.shown).Seconds()
 	packets, bytes := each(now.Sub(b.begun))
 	p := Point{At: now.Sub(b.begun).Seconds()}
-	if packets >= b.packets && b.packets > 0 {
+	if packets >= b.packets {
 		p.PacketRate, p.Bitrate = float64(packets-b.packets)/span, float64(bytes-b.bytes)*8/span
 	}
 	b.packets, b.bytes = packets, bytes
@@ -223,7 +224,10 @@ func percentilesOf(d []time.Duration) Percentiles {
 
 // ms rounds for people.
 func ms(d time.Duration) string {
-	if d < 10*time.Millisecond {
+	switch {
+	case d == 0:
+		return "0"
+	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.2f ms", float64(d)/1e6)
 	}
 	return d.Round(time.Millisecond).String()

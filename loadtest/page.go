@@ -79,7 +79,7 @@ func (r *Report) rows() []pageRow {
 	}
 	t := r.Totals
 	limit("Lost after repair", t.Lost, fmt.Sprintf("%d of %d packets (%.4f %%)", t.Lost, t.Packets+t.Lost, 100*t.LossRatio()))
-	limit("Freezes", t.Freezes, fmt.Sprintf("%d, %s in all; %d more were the load generator's; longest time between two pictures %s",
+	limit("Freezes", t.Freezes, fmt.Sprintf("%d, %s in all; %d more were the publisher's own pauses; longest time between two pictures %s",
 		t.Freezes, ms(t.Frozen), t.Excused, ms(t.MaxGap)))
 	if r.Decode.Packets > 0 {
 		n := r.Decode.Faults() + t.Faults

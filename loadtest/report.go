@@ -132,7 +132,7 @@ type Totals struct {
 	// longer than FreezeGap. Frozen is how long they were in all.
 	Freezes uint64        `json:"freezes"`
 	Frozen  time.Duration `json:"frozen_ns"`
-	// Excused are pauses that would be freezes, had the load generator not sent late.
+	// Excused are pauses that would be freezes, had the publisher not paused itself.
 	Excused uint64 `json:"excused"`
 	// MaxGap is the longest pause between two pictures of any subscriber.
 	MaxGap time.Duration `json:"max_gap_ns"`
@@ -240,7 +240,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	row("received", "%d packets, %.1f MB, %.0f packets/s", r.Totals.Packets, float64(r.Totals.Bytes)/1e6, r.PacketRate)
 	row("lost after repair", "%d (%.4f %%)", r.Totals.Lost, 100*r.Totals.LossRatio())
 	row("late, duplicate, asked again", "%d, %d, %d", r.Totals.Late, r.Totals.Duplicates, r.Totals.Nacked)
-	row("freezes", "%d, and %d of the load generator, longest gap %s", r.Totals.Freezes, r.Totals.Excused, ms(r.Totals.MaxGap))
+	row("freezes", "%d, and %d pauses of the publisher, longest gap %s", r.Totals.Freezes, r.Totals.Excused, ms(r.Totals.MaxGap))
 	if d := r.Delay; d != nil {
 		row("forwarding delay", "p50 %s, p95 %s, p99 %s, max %s (%d packets of %d subscribers)", ms(d.P50), ms(d.P95), ms(d.P99), ms(d.Max), d.Packets, d.Subscribers)
 	}

@@ -11,8 +11,8 @@ type DecodeStats struct {
 	KeyFrames uint64
 	// NoKey are streams whose first packet did not begin a key frame.
 	NoKey uint64
-	// Skips are picture numbers that do not follow on (VP8, VP9) though no packet is
-	// missing between.
+	// Skips are picture numbers that do not follow on (VP8), or go back (VP9), though no
+	// packet is missing between.
 	Skips uint64
 	// Bad are payloads whose descriptor or fragment does not fit.
 	Bad uint64
@@ -84,11 +84,12 @@ func (d *decodable) look(payload []byte, n int64, marker bool) {
 // follow checks a picture number against the one before.
 func (d *decodable) follow(id, mask uint16, chained bool) {
 	if chained && d.known {
-		want := d.picture
-		if d.begins {
-			want = (want + 1) & mask
-		}
-		if id != want {
+		step := (id - d.picture) & mask
+		switch {
+		case !d.begins && step == 0, d.begins && step == 1:
+		case d.begins && d.codec == "vp9" && step != 0 && step <= mask/2:
+			// References are by differences (RFC 9628 section 4.2): pictures may be left out.
+		default:
 			d.stats.Skips++
 		}
 	}

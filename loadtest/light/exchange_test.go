@@ -30,7 +30,7 @@ func keyed(t *testing.T) (*Participant, *link, sealer) {
 	}
 	p := &Participant{group: &Group{run: 5}, o: Options{Sample: true}}
 	b := &p.books
-	b.run, b.tag, b.twccID = 5, 16, 3
+	b.group, b.tag, b.twccID = p.group, 16, 3
 	b.streams, b.repairs = map[uint32]*stream{}, map[uint32]*stream{}
 	b.delay, b.repair = &Histogram{}, &Histogram{}
 	b.codecs[96], b.codecs[97] = codec{name: "vp8", clock: clockVideo}, codec{name: nameRTX, clock: clockVideo, apt: 96}

@@ -21,10 +21,11 @@ const (
 const ourSSRC = 1
 
 const (
-	// feedbackMin and feedbackMax bound the time between two transport-wide reports, and
-	// feedbackShare is the part of what is received that they may take: Chromium's.
+	// feedbackMin is the least time between two transport-wide reports, and feedbackShare
+	// the part of the bitrate that they may take; feedbackMax is the time as long as no
+	// bitrate is known: Chromium's.
 	feedbackMin   = 50 * time.Millisecond
-	feedbackMax   = 250 * time.Millisecond
+	feedbackMax   = 100 * time.Millisecond
 	feedbackShare = 0.05
 	feedbackBytes = 68 // of one, as Chromium reckons
 	// maxArrivals bounds what one report tells of.

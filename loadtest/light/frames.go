@@ -112,15 +112,17 @@ func (r *report) measure(timestamp uint32, at int64, clock uint32) {
 	r.transit, r.measured = transit, true
 }
 
-// lateness remembers when the tester itself sent late, so that it is not taken for the
-// server's doing. It is safe for concurrent use.
+// lateness remembers when a publisher of this program paused itself, because the
+// recording does or the tester was busy, so that it is not taken for the server's doing.
+// It is safe for concurrent use. Of nil there is nothing to know.
 type lateness struct {
 	mu      sync.Mutex
-	periods [16]period // the newest; guarded by mu
+	periods [32]period // the newest; guarded by mu
 	next    int        // guarded by mu
 }
 
-// period is from when something was to be sent until it was, in ns since 1970.
+// period is from when a frame would have been sent in full, at an even pace, until it
+// was, in ns since 1970.
 type period struct{ from, to int64 }
 
 // note enters one.
@@ -131,7 +133,7 @@ func (l *lateness) note(from, to int64) {
 	l.next++
 }
 
-// between is the longest of those that ended in the time given, or soon before its end.
+// between is the longest of those that ended in the time given.
 func (l *lateness) between(from, to int64) int64 {
 	if l == nil {
 		return 0

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -29,7 +30,16 @@ type Group struct {
 	run     uint32
 	media   *Clock
 	reports *Clock
-	late    lateness
+
+	mu        sync.Mutex
+	published map[string]*lateness // by track; guarded by mu
+}
+
+// late is the lateness of a track that one of the group publishes, else nil.
+func (g *Group) late(track string) *lateness {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.published[track]
 }
 
 // NewGroup looks where the server is; nothing is sent to it. Close ends the group.
@@ -47,7 +57,10 @@ func NewGroup(ctx context.Context, server Server) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Group{server: server, base: base, local: local, cert: cert, run: rand.Uint32(), media: NewClock(), reports: NewClock()}, nil //nolint:gosec // no secret
+	return &Group{
+		server: server, base: base, local: local, cert: cert, run: rand.Uint32(), //nolint:gosec // no secret
+		media: NewClock(), reports: NewClock(), published: map[string]*lateness{},
+	}, nil
 }
 
 // Close ends the clocks. The participants must have left.

@@ -21,6 +21,8 @@ const (
 	// is behind with.
 	late   = 20 * time.Millisecond
 	resync = 200 * time.Millisecond
+	// paceOver is how many frames the mean pace of a publisher is of, about.
+	paceOver = 16
 	// senderReportEvery is the time between two sender reports of a stream.
 	senderReportEvery = time.Second
 )
@@ -58,6 +60,8 @@ type layer struct {
 	next    int
 	frameAt time.Time
 	paused  bool // until a key frame
+	endedAt time.Time
+	pace    time.Duration // mean time between two frames
 }
 
 // kept is a packet of the ring.
@@ -119,6 +123,7 @@ func (y *layer) step(now time.Time) time.Time {
 	if y.next++; y.next < len(s.Payloads) && !y.paused {
 		return y.frameAt.Add(s.Offsets[y.next])
 	}
+	y.endFrame(now)
 	y.sample, y.next = y.source.Next(), 0
 	y.frameAt = y.frameAt.Add(time.Duration(y.sample.Ticks) * time.Second / time.Duration(y.clock))
 	if now.Sub(y.frameAt) > resync {
@@ -141,11 +146,25 @@ func (y *layer) beginFrame(now time.Time) {
 	}
 	if now.Sub(y.frameAt) > late {
 		y.stats.Behind++
-		y.pub.p.group.late.note(y.frameAt.UnixNano(), now.UnixNano())
 	}
 	if y.sample.Key && !y.paused {
 		y.stats.KeyFrames++
 	}
+}
+
+// endFrame notes a pause of our own.
+func (y *layer) endFrame(now time.Time) {
+	took := now.Sub(y.endedAt)
+	if !y.endedAt.IsZero() {
+		if y.pace == 0 {
+			y.pace = took
+		}
+		if took-y.pace > late && !y.paused {
+			y.pub.late.note(now.Add(y.pace-took).UnixNano(), now.UnixNano())
+		}
+		y.pace += (took - y.pace) / paceOver
+	}
+	y.endedAt = now
 }
 
 // send seals and sends one packet, and keeps it.

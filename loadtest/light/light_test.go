@@ -239,7 +239,8 @@ func decode(t *testing.T, p *rtcp.TransportLayerCC, origin int64) map[uint16]int
 func TestFeedbackInterval(t *testing.T) {
 	require.Equal(t, feedbackMin, feedbackInterval(2_000_000))
 	require.Equal(t, feedbackMax, feedbackInterval(0))
-	require.InDelta(t, 181, feedbackInterval(60_000).Milliseconds(), 1)
+	require.InDelta(t, 77, feedbackInterval(140_000).Milliseconds(), 1)
+	require.Equal(t, feedbackMax, feedbackInterval(60_000))
 }
 
 func TestNACKAndReports(t *testing.T) {
@@ -412,7 +413,7 @@ func TestDescriptionOfAnAnswer(t *testing.T) {
 }
 
 func TestRepairedPacketsAreNotDecryptedTwice(t *testing.T) {
-	b := books{streams: map[uint32]*stream{}, repairs: map[uint32]*stream{}}
+	b := books{group: &Group{}, streams: map[uint32]*stream{}, repairs: map[uint32]*stream{}}
 	require.Equal(t, b.assign(5, true, ""), b.assign(5, true, "TR_a"), "its name came later")
 	old := b.assign(5, true, "TR_a")
 	require.NotSame(t, old, b.assign(5, true, "TR_b"), "the number carries another track")
@@ -455,6 +456,10 @@ func TestDecodableFollowsPictures(t *testing.T) {
 	d = &decodable{codec: "vp9"}
 	d.look([]byte{0x80 | 0x40 | 0x08, 5, 1}, 1, true)
 	require.EqualValues(t, 1, d.stats.NoKey)
+	d.look([]byte{0x80 | 0x40 | 0x08, 8, 1}, 2, true)
+	require.Zero(t, d.stats.Skips, "pictures may be left out")
+	d.look([]byte{0x80 | 0x40 | 0x08, 7, 1}, 3, true)
+	require.EqualValues(t, 1, d.stats.Skips, "but not come back")
 }
 
 func TestMuxedControlMessages(t *testing.T) {

@@ -281,12 +281,18 @@ func (p *Participant) streamsOf(d *description, tracks map[string]string) {
 func (b *books) assign(ssrc uint32, video bool, track string) *stream {
 	s := b.streams[ssrc]
 	if s != nil && (s.track == track || s.track == "") {
+		if s.track == "" && track != "" {
+			s.late = b.group.late(track)
+		}
 		s.track = track
 		return s
 	}
-	s = &stream{ssrc: ssrc, video: video, track: track, clock: clockAudio, keyWanted: video, late: b.late}
+	s = &stream{ssrc: ssrc, video: video, track: track, clock: clockAudio, keyWanted: video}
 	if video {
 		s.clock = clockVideo
+	}
+	if track != "" {
+		s.late = b.group.late(track)
 	}
 	b.streams[ssrc] = s
 	b.list = append(b.list, s)

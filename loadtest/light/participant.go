@@ -78,8 +78,7 @@ type Participant struct {
 
 // books are what was received.
 type books struct {
-	run                    uint32
-	late                   *lateness
+	group                  *Group
 	mu                     sync.Mutex // guards all below
 	twccID                 uint8
 	tag                    int // bytes that sealing adds to a packet
@@ -115,7 +114,7 @@ func (g *Group) Join(ctx context.Context, o Options) (*Participant, error) {
 		early: map[livekit.SignalTarget][]string{}, layers: map[uint32]*layer{},
 		tracks: map[string]bool{},
 	}
-	p.books.run, p.books.late = g.run, &g.late
+	p.books.group = g
 	p.books.streams, p.books.repairs, p.books.subscribed = map[uint32]*stream{}, map[uint32]*stream{}, map[string]int64{}
 	if o.Sample {
 		p.books.delay, p.books.repair = &Histogram{}, &Histogram{}

@@ -47,6 +47,7 @@ type Publication struct {
 	mid    string
 	layers []*layer
 	silent *Voice // of sound; else nil
+	late   lateness
 
 	// The negotiating goroutines own these, under Participant.negMu.
 	sid     string
@@ -133,6 +134,9 @@ func (p *Participant) published(cid string, info *livekit.TrackInfo) {
 	for _, t := range p.pubs {
 		if t.cid == cid && t.sid == "" && t.refused == nil {
 			t.sid = info.GetSid()
+			p.group.mu.Lock()
+			p.group.published[t.sid] = &t.late
+			p.group.mu.Unlock()
 			close(t.ready)
 		}
 	}

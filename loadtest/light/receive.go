@@ -54,7 +54,7 @@ func (p *Participant) receive(l *link, packet []byte, at int64) {
 		_ = l.sendRTCP(b.out) // asked for again by makeReports if it does not get through
 	}
 	if p.o.Sample && fresh {
-		b.sample(l, s, &h, packet, n, at, p.group.run)
+		b.sample(l, s, &h, packet, n, at)
 	}
 }
 
@@ -79,7 +79,7 @@ func (b *books) decrypt(l *link, h *header, packet []byte) ([]byte, bool) {
 }
 
 // sample looks into a packet.
-func (b *books) sample(l *link, s *stream, h *header, packet []byte, n, at int64, run uint32) {
+func (b *books) sample(l *link, s *stream, h *header, packet []byte, n, at int64) {
 	payload, ok := b.decrypt(l, h, packet)
 	if s.check == nil {
 		s.check = &decodable{codec: b.codecs[h.pt].name, any: !ok} // what begins the stream may go unseen
@@ -88,7 +88,7 @@ func (b *books) sample(l *link, s *stream, h *header, packet []byte, n, at int64
 		return
 	}
 	s.check.look(payload, n, h.marker)
-	if sent, ok := stamped(payload, run); ok {
+	if sent, ok := stamped(payload, b.group.run); ok {
 		b.delay.Add(time.Duration(at - sent))
 	}
 }
@@ -109,7 +109,7 @@ func (b *books) repaired(l *link, h *header, packet []byte, at int64) {
 	original.ssrc, original.sequence, original.padded = s.ssrc, binary.BigEndian.Uint16(payload), false
 	_, fresh := s.add(&original, len(payload)-2, at, true)
 	if fresh && b.repair != nil {
-		if sent, ok := stamped(payload[2:], b.run); ok {
+		if sent, ok := stamped(payload[2:], b.group.run); ok {
 			b.repair.Add(time.Duration(at - sent))
 		}
 	}

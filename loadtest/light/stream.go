@@ -46,7 +46,7 @@ type StreamStats struct {
 	// mean and 150 ms; Frozen is their length. Video only.
 	Freezes uint64
 	Frozen  time.Duration
-	// Excused are pauses that would be freezes, had the tester itself not sent late.
+	// Excused are pauses that would be freezes, had the publisher not paused itself.
 	Excused uint64
 	// MaxGap is the longest time between two frames. Video only.
 	MaxGap time.Duration
@@ -117,7 +117,7 @@ type stream struct {
 	report report
 	check  *decodable // of a sample; nil: not looked into
 
-	late       *lateness // of the tester, nil if that is not known
+	late       *lateness // of the publisher, nil if that is not known
 	firstAt    int64     // when the first packet came
 	keyWanted  bool
 	keyAskedAt int64
