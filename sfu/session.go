@@ -24,7 +24,9 @@ var (
 type Session struct {
 	room *Room
 	out  chan *livekit.SignalResponse
-	gone chan struct{} // closed when the socket is gone
+
+	leave sync.Once
+	gone  chan struct{} // closed when the socket is gone
 
 	// Owned by the room's loop.
 	p    *participant
@@ -49,9 +51,9 @@ func (s *Session) Send(req *livekit.SignalRequest) error {
 func (s *Session) Responses() <-chan *livekit.SignalResponse { return s.out }
 
 // Close says that the client's socket is gone. Its participant stays for a
-// while and may resume. It is called once.
+// while and may resume.
 func (s *Session) Close() {
-	close(s.gone)
+	s.leave.Do(func() { close(s.gone) })
 	s.room.post(func() { s.room.detach(s) })
 }
 
