@@ -7,7 +7,6 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GO_PACKAGES = $$(go list ./... | grep -v /node_modules/)
 
 # npm writes this file at the end of an installation: what is installed is up to
 # date if it is newer than the lock file.
@@ -48,9 +47,8 @@ test: setup build ## every test, browsers included, long ones short
 verify: setup build ## the long forms: fuzzers 60 s each, load, soak
 	deploy/test.sh verify
 
-bench: setup build ## Go benchmarks and the load scenario, with their figures
-	go test -run '^$$' -bench . -benchmem $(GO_PACKAGES)
-	deploy/loadtest.sh bench plenary --subscribers 50 --duration 30s
+bench: setup build ## the packet path, a plenary of 215, and what bounds them
+	deploy/bench.sh
 
 lint: setup $(WEB_DIST) ## linters only
 	GOLANGCI_LINT_CACHE="$(CURDIR)/bin/lint-cache" bin/tools/golangci-lint run

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # loadtest.sh NAME SCENARIO [FLAGS...]: starts bin/diemcau as a demonstration on
 # free ports, runs a loadtest scenario against it, and stops it. Its figures are
-# kept in bin/test/loadtest-NAME.json, the server's log beside them.
+# kept in bin/test/loadtest-NAME.json, the server's log beside them. LOADTEST_SERVER and
+# LOADTEST_TESTER are commands to run the one and the other by, such as `taskset -c 0`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,8 +21,9 @@ read -r http tcp udp < <(node -e '
     all.forEach((s) => s.close());
   });')
 
+# shellcheck disable=SC2086 # a command and its arguments
 DIEMCAU_RTC__UDP_PORT=$udp DIEMCAU_RTC__TCP_PORT=$tcp \
-  bin/diemcau serve --demo --listen "127.0.0.1:$http" --data "$data" >"$out/loadtest-$name.log" 2>&1 &
+  ${LOADTEST_SERVER:-} bin/diemcau serve --demo --listen "127.0.0.1:$http" --data "$data" >"$out/loadtest-$name.log" 2>&1 &
 server=$!
 cleanup() {
   kill "$server" 2>/dev/null || true
@@ -41,7 +43,8 @@ until curl -fs -o /dev/null "$url/readyz"; do
   sleep 0.1
 done
 secret=$(sed -n 's/^ *API secret *//p' "$out/loadtest-$name.log")
-DIEMCAU_SECRET=$secret bin/diemcau loadtest "$@" --url "$url" --key devkey --pid "$server" --json "$out/loadtest-$name.json"
+# shellcheck disable=SC2086 # likewise
+DIEMCAU_SECRET=$secret ${LOADTEST_TESTER:-} bin/diemcau loadtest "$@" --url "$url" --key devkey --pid "$server" --json "$out/loadtest-$name.json"
 
 kill "$server"
 if ! wait "$server"; then
