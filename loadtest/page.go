@@ -63,6 +63,9 @@ func (r *Report) Doubts() []string {
 	if r.Stall > longStall {
 		doubts = append(doubts, fmt.Sprintf("the load generator got no processor for %s", ms(r.Stall)))
 	}
+	if r.Tester.Dropped > 0 {
+		doubts = append(doubts, fmt.Sprintf("the load generator's sockets had no room for %d packets or trains", r.Tester.Dropped))
+	}
 	return doubts
 }
 

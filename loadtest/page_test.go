@@ -27,7 +27,7 @@ func sampleReport() *Report {
 		Steps:   []Step{{Subscribers: 20, CPU: 0.25}},
 		Figures: []Figure{{"<b>odd</b>", 1.5, "&"}},
 		Server:  ServerReport{CPU: 0.5, RSSPeak: 1 << 20, GoroutinesBefore: 1, GoroutinesPeak: 50, GoroutinesAfter: 40, Note: "<i>"},
-		Stall:   time.Second,
+		Stall:   time.Second, Tester: TesterReport{Dropped: 5},
 	}
 	for i := range 10 {
 		r.Series = append(r.Series, Point{At: float64(i), PacketRate: float64(100 * i), ServerCPU: 0.1, ServerRSS: uint64(i) << 20})
@@ -48,6 +48,7 @@ func TestPageIsWholeAndEscaped(t *testing.T) {
 	require.NotContains(t, text, "href=")
 	require.Contains(t, text, "1 packets lost; 2 freezes")
 	require.Contains(t, text, "got no processor for 1s")
+	require.Contains(t, text, "no room for 5 packets")
 	require.Equal(t, 4, strings.Count(text, "<svg"))
 	require.NotContains(t, text, "NaN")
 	require.NotContains(t, text, "Inf")

@@ -88,6 +88,8 @@ type TesterReport struct {
 	// CPU is the processor time per second while everybody watched: 1 is a full core.
 	CPU float64 `json:"cpu"`
 	RSS uint64  `json:"rss"`
+	// Dropped is what its sockets had no room for: loss that is not the server's.
+	Dropped uint64 `json:"dropped"`
 }
 
 // PacketsPerCoreSecond is what the server forwarded in a second of one core; 0 if its

@@ -236,6 +236,7 @@ func (s *stage) sum(receivers []*light.Participant) error {
 	received, sent := s.totals()
 	r.Totals = totalsOf(received)
 	r.Decode = received.Decode
+	r.Tester.Dropped = received.Dropped
 	r.Sent = sent
 	s.mu.Lock()
 	first, repaired := s.delay, s.repair

@@ -461,15 +461,3 @@ func TestDecodableFollowsPictures(t *testing.T) {
 	d.look([]byte{0x80 | 0x40 | 0x08, 7, 1}, 3, true)
 	require.EqualValues(t, 1, d.stats.Skips, "but not come back")
 }
-
-func TestMuxedControlMessages(t *testing.T) {
-	if oobBytes == 0 {
-		t.Log("this system has none")
-		return
-	}
-	size, at := control(nil)
-	require.Zero(t, size)
-	require.Zero(t, at)
-	size, _ = control(make([]byte, 15))
-	require.Zero(t, size)
-}

@@ -3,6 +3,7 @@ package light
 import (
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type socket struct {
 	conn *net.UDPConn
 	// media is given a packet, good until it returns, and its arrival in ns since 1970.
 	media func(packet []byte, at int64)
+
+	dropped atomic.Uint32 // trains or packets for which there was no room
 
 	// Only the reading goroutine uses these.
 	buffer []byte
@@ -59,7 +62,11 @@ func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 			return 0, from, err
 		}
 		s.rest, s.from = s.buffer[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		s.size, s.at = control(s.oob[:oobn])
+		var dropped uint32
+		s.size, s.at, dropped = control(s.oob[:oobn])
+		if dropped > 0 {
+			s.dropped.Store(dropped)
+		}
 		if s.size == 0 {
 			s.size = n
 		}

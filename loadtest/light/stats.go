@@ -10,8 +10,11 @@ type Stats struct {
 	// Unknown packets belong to no stream that was described, Refused could not be
 	// decrypted.
 	Unknown, Refused uint64
-	Bytes            uint64 // of all packets of media, headers included
-	Decode           DecodeStats
+	// Dropped is what the tester's own socket had no room for, in packets or trains of them.
+	// The server is not to blame for that loss.
+	Dropped uint64
+	Bytes   uint64 // of all packets of media, headers included
+	Decode  DecodeStats
 }
 
 // Stats returns the books as they stand.
@@ -35,6 +38,9 @@ func (p *Participant) Stats() Stats {
 		}
 	}
 	c.Decode.Refused += b.refused
+	if p.sub != nil {
+		c.Dropped = uint64(p.sub.sock.dropped.Load())
+	}
 	return c
 }
 
@@ -45,6 +51,7 @@ func (c *Stats) Add(o Stats) {
 	c.Streams += o.Streams
 	c.Unknown += o.Unknown
 	c.Refused += o.Refused
+	c.Dropped += o.Dropped
 	c.Bytes += o.Bytes
 	c.Decode.Add(o.Decode)
 }
