@@ -247,6 +247,9 @@ func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) er
 	if err := t.awaitGathered(); err != nil {
 		return err // it may restart ICE
 	}
+	if err := t.awaitStarted(); err != nil {
+		return err
+	}
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		return err
 	}
@@ -427,6 +430,32 @@ func (t *Transport) awaitGathered() error {
 		}
 	}
 	return nil
+}
+
+// awaitStarted waits, after the first description of the client's, until ICE has taken
+// up its credentials: a second one that came before would pass for a restart, and the
+// client would go on with those of the first. It takes as long as a goroutine does to
+// start.
+func (t *Transport) awaitStarted() error {
+	if t.pc.CurrentRemoteDescription() == nil {
+		return nil
+	}
+	limit, look := time.NewTimer(gatherWithin), time.NewTicker(time.Millisecond)
+	defer limit.Stop()
+	defer look.Stop()
+	for {
+		remote, err := t.pc.SCTP().Transport().ICETransport().GetRemoteParameters()
+		if err != nil || remote.UsernameFragment != "" {
+			return nil // without an agent there is nothing to restart
+		}
+		select {
+		case <-look.C:
+		case <-t.done:
+			return ErrClosed
+		case <-limit.C:
+			return errors.New("ICE does not start")
+		}
+	}
 }
 
 // unmatched counts sending sections (audio, video) the client has no place for.

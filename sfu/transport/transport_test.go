@@ -131,6 +131,30 @@ func TestARestartTakesTheLastAnswerWhenAnOfferIsPending(t *testing.T) {
 	require.Empty(t, e.failed)
 }
 
+// TestAnOfferThatFollowsAtOnce is no restart of ICE, which may not have begun.
+func TestAnOfferThatFollowsAtOnce(t *testing.T) {
+	api := newTestAPI(t)
+	for range 30 {
+		answers := make(chan string, 2)
+		tr, err := api.New(false, Events{
+			Candidate: func(webrtc.ICECandidateInit) {},
+			Answer:    func(sdp string, _ uint32, _ map[string]string) { answers <- sdp },
+			Sections:  func(uint32, uint32) {},
+			State:     func(webrtc.PeerConnectionState) {},
+			Failed:    func(what string, err error, _ bool) { answers <- what + ": " + err.Error() },
+		}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		offer := clientOffer(t)
+		require.NoError(t, tr.SetOffer(offer, 1, nil))
+		require.NoError(t, tr.SetOffer(offer, 2, nil))
+		first := ufrag(within(t, answers))
+		require.NotEmpty(t, first)
+		require.Equal(t, first, ufrag(within(t, answers)))
+		tr.Close()
+		tr.Wait()
+	}
+}
+
 func ufrag(sdp string) string {
 	_, after, _ := strings.Cut(sdp, "a=ice-ufrag:")
 	line, _, _ := strings.Cut(after, "\r\n")
