@@ -110,7 +110,7 @@ func (a *API) settings(cfg Config) error {
 	}
 	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
-	e.LoggerFactory = logFactory{cfg.Log}
+	e.LoggerFactory = newLogFactory(cfg.Log)
 	if a.receivers, err = a.newReceivers(); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (a *API) sockets(cfg Config, local []netip.Addr) error {
 	if cfg.UDPPort == 0 && cfg.TCPPort == 0 {
 		return errors.New("neither a UDP nor a TCP media port is configured")
 	}
-	ices := logFactory{cfg.Log}.NewLogger("ice")
+	ices := a.engine.LoggerFactory.NewLogger("ice")
 	if cfg.UDPPort != 0 {
 		if err := a.listenUDP(cfg.UDPPort, local, ices); err != nil {
 			return err
