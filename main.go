@@ -53,7 +53,7 @@ const lastEventsTime = time.Second
 // gcPercent is how much the heap may grow between two garbage collections, in per
 // cent of what is in use, unless GOGC says otherwise. Between joins a server makes
 // little garbage, so that a smaller heap costs it hardly any processor time.
-const gcPercent = 50
+const gcPercent = 25
 
 func main() {
 	root := &cobra.Command{
