@@ -19,6 +19,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
@@ -110,7 +111,7 @@ func (a *API) settings(cfg Config) error {
 	}
 	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
-	e.LoggerFactory = logFactory{cfg.Log}
+	e.LoggerFactory = newLogFactory(cfg.Log)
 	if a.receivers, err = a.newReceivers(); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (a *API) sockets(cfg Config, local []netip.Addr) error {
 	if cfg.UDPPort == 0 && cfg.TCPPort == 0 {
 		return errors.New("neither a UDP nor a TCP media port is configured")
 	}
-	ices := logFactory{cfg.Log}.NewLogger("ice")
+	ices := a.engine.LoggerFactory.NewLogger("ice")
 	if cfg.UDPPort != 0 {
 		if err := a.listenUDP(cfg.UDPPort, local, ices); err != nil {
 			return err
@@ -235,7 +236,12 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 	engine := a.engine
 	engine.BufferFactory = bufs.make
 	roam := &roaming{}
-	engine.SetICEBindingRequestHandler(roam.check)
+	engine.SetICEBindingRequestHandler(func(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
+		if out != nil {
+			out.paths.checked(remote)
+		}
+		return roam.check(remote)
+	})
 	if out != nil {
 		out.keys.attach(&engine)
 		out.paths.attach(&engine, a.udp, a.tcp)

@@ -34,6 +34,8 @@ type paths struct {
 
 	mu     sync.Mutex
 	closed bool                     // guarded by mu
+	ufrag  string                   // of our side of the present ICE session; guarded by mu
+	anew   bool                     // ICE was restarted and has not selected a pair; guarded by mu
 	last   map[remote]*egress.Route // by which the agent wrote there last; guarded by mu
 }
 
@@ -72,7 +74,38 @@ func (p *paths) selected(pair *webrtc.ICECandidatePair) {
 		return
 	}
 	at := remote{netip.AddrPortFrom(addr.Unmap(), pair.Remote.Port), pair.Remote.Protocol == webrtc.ICEProtocolTCP}
+	p.anew = false
 	if r := p.last[at]; r != nil {
+		p.takeLocked(r)
+	}
+}
+
+// session is told for which ICE session a connection is.
+func (p *paths) session(ufrag string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ufrag != "" && p.ufrag != ufrag {
+		p.anew = true
+	}
+	p.ufrag = ufrag
+}
+
+// checked is told from where a check of the client's came, after it was verified. After
+// a restart nothing may be left of the way before it, so until a pair is selected
+// packets go where the first check came from (RFC 8445 section 12.1).
+func (p *paths) checked(from ice.Candidate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.anew || p.closed {
+		return
+	}
+	addr, err := netip.ParseAddr(from.Address())
+	if err != nil {
+		return
+	}
+	at := remote{netip.AddrPortFrom(addr.Unmap(), uint16(from.Port())), from.NetworkType().IsTCP()} //nolint:gosec // a port
+	if r := p.last[at]; r != nil {
+		p.anew = false
 		p.takeLocked(r)
 	}
 }
@@ -129,6 +162,7 @@ type pathUDP struct {
 
 // GetConn implements ice.UDPMux.
 func (m *pathUDP) GetConn(ufrag string, addr net.Addr) (net.PacketConn, error) {
+	m.paths.session(ufrag)
 	c, err := m.UDPMux.GetConn(ufrag, addr)
 	if err != nil {
 		return nil, err
@@ -197,6 +231,7 @@ func (m *pathTCP) LocalAddr() net.Addr {
 
 // GetConnByUfrag implements ice.TCPMux.
 func (m *pathTCP) GetConnByUfrag(ufrag string, isIPv6 bool, local net.IP) (net.PacketConn, error) {
+	m.paths.session(ufrag)
 	c, err := m.TCPMux.GetConnByUfrag(ufrag, isIPv6, local)
 	if err != nil {
 		return nil, err

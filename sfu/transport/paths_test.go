@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/rtcp"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/webrtc/v4"
@@ -85,6 +86,24 @@ func TestTheRouteIsWhatICEHasSelected(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, len(dtlsPacket), n)
 	require.Len(t, moves, 4)
+
+	candidate := func(a netip.AddrPort) ice.Candidate {
+		c, err := ice.NewCandidateHost(&ice.CandidateHostConfig{Network: "udp", Address: a.Addr().String(), Port: int(a.Port()), Component: 1})
+		require.NoError(t, err)
+		return c
+	}
+	p.checked(candidate(two))
+	require.Nil(t, p.route.Load().Socket, "a pair is selected")
+	_, err = (&pathUDP{UDPMux: agentConns{}, paths: p}).GetConn("v", net.UDPAddrFromAddrPort(local))
+	require.NoError(t, err)
+	p.checked(candidate(netip.MustParseAddrPort("10.9.9.9:1")))
+	require.Nil(t, p.route.Load().Socket, "nothing was sent there")
+	p.checked(candidate(two))
+	require.Equal(t, two, p.route.Load().To, "after a restart it goes where the client is heard")
+	p.checked(candidate(one))
+	require.Equal(t, two, p.route.Load().To, "and stays there until a pair is selected")
+	p.selected(pairTo(webrtc.ICEProtocolUDP, one))
+	require.Equal(t, one, p.route.Load().To)
 
 	p.close()
 	require.Nil(t, p.route.Load())

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -42,7 +41,7 @@ func roamKey(network, address string, port int) string {
 
 // check is called for each check of the client's, after it was verified, and
 // says whether to select its path.
-func (r *roaming) check(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
+func (r *roaming) check(remote ice.Candidate) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := roamKey(remote.NetworkType().NetworkShort(), remote.Address(), remote.Port())
