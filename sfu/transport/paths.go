@@ -103,7 +103,7 @@ func (p *paths) checked(from ice.Candidate) {
 	if err != nil {
 		return
 	}
-	at := remote{netip.AddrPortFrom(addr.Unmap(), uint16(from.Port())), from.NetworkType().IsTCP()} //nolint:gosec // a port
+	at := remote{netip.AddrPortFrom(addr.Unmap(), uint16(from.Port())), from.NetworkType().IsTCP()}
 	if r := p.last[at]; r != nil {
 		p.anew = false
 		p.takeLocked(r)
