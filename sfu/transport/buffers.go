@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/transport/v4/packetio"
@@ -38,24 +39,37 @@ func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteClo
 		}
 		return ended{}
 	}
-	buf := packetio.NewBuffer()
 	if kind == packetio.RTCPBufferPacket {
+		buf := packetio.NewBuffer()
 		buf.SetLimitSize(rtcpUnreadBytes)
 		return &reports{Buffer: buf, all: b}
 	}
-	buf.SetLimitSize(rtpBufferBytes)
-	return &media{Buffer: buf, all: b}
+	return &media{all: b, buf: newMediaBuffer()}
 }
 
-// media is the receive buffer of the RTP packets of one SSRC.
+func newMediaBuffer() *packetio.Buffer {
+	buf := packetio.NewBuffer()
+	buf.SetLimitSize(rtpBufferBytes)
+	return buf
+}
+
+// media is the receive buffer of the RTP packets of one SSRC. It has one reader. What
+// it grew to when much waited it gives back when that is long ago.
 type media struct {
-	*packetio.Buffer
 	all *buffers
 
 	mu      sync.Mutex
-	waiting int64 // bytes; guarded by mu
-	closed  bool  // guarded by mu
+	buf     *packetio.Buffer // guarded by mu
+	waiting int64            // bytes; guarded by mu
+	closed  bool             // guarded by mu
+	until   time.Time        // deadline of reading; guarded by mu
+	muchAt  time.Time        // when much last waited; zero if it did not since buf was made; guarded by mu
 }
+
+const (
+	muchWaits = 8 << 10 // bytes
+	shrinksIn = 5 * time.Second
+)
 
 // Write keeps a packet. What is longer than any reader takes is dropped, and so
 // is what comes while too much of the peer's media waits.
@@ -67,38 +81,58 @@ func (m *media) Write(p []byte) (int, error) {
 		m.all.overran.Do(m.all.overrun)
 		return len(p), nil
 	}
-	m.add(int64(len(p)))
-	n, err := m.Buffer.Write(p)
-	if err != nil {
-		m.add(-int64(len(p)))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.buf.Write(p)
+	if err == nil {
+		if m.addLocked(int64(n)); m.waiting > muchWaits {
+			m.muchAt = time.Now()
+		}
 	}
 	return n, err
 }
 
+// Read takes a packet.
 func (m *media) Read(p []byte) (int, error) {
-	n, err := m.Buffer.Read(p)
-	m.add(-int64(n))
+	m.mu.Lock()
+	buf := m.buf
+	m.mu.Unlock()
+	n, err := buf.Read(p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addLocked(-int64(n))
+	if m.waiting == 0 && !m.closed && !m.muchAt.IsZero() && time.Since(m.muchAt) > shrinksIn {
+		m.buf, m.muchAt = newMediaBuffer(), time.Time{}
+		_ = m.buf.SetReadDeadline(m.until) // never fails
+	}
 	return n, err
 }
 
-func (m *media) add(bytes int64) {
+// SetReadDeadline ends a Read at that time; zero: none.
+func (m *media) SetReadDeadline(t time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.until = t
+	return m.buf.SetReadDeadline(t)
+}
+
+func (m *media) addLocked(bytes int64) {
 	if !m.closed {
 		m.waiting += bytes
 		m.all.waiting.Add(bytes)
 	}
 }
 
+// Close ends the stream; what waits can still be read.
 func (m *media) Close() error {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !m.closed {
 		m.closed = true
 		m.all.waiting.Add(-m.waiting)
 		m.all.count.Add(-1)
 	}
-	m.mu.Unlock()
-	return m.Buffer.Close()
+	return m.buf.Close()
 }
 
 // reports is the receive buffer of the RTCP packets about one SSRC. Those that

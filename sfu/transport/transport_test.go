@@ -301,23 +301,23 @@ func TestMediaThatWaitsIsBounded(t *testing.T) {
 	}
 	total := 0
 	for _, m := range streams {
-		total += m.Size()
+		total += m.buf.Size()
 	}
 	require.InDelta(t, rtpWaitingBytes, total, rtpWaitingBytes/50)
 	require.Equal(t, 1, overran)
 	last := streams[len(streams)-1]
-	require.Zero(t, last.Size())
+	require.Zero(t, last.buf.Size())
 
 	// What is read or closed makes room.
 	buf := make([]byte, receiveMTU)
-	for streams[0].Size() > 0 {
+	for streams[0].buf.Size() > 0 {
 		_, err := streams[0].Read(buf)
 		require.NoError(t, err)
 	}
 	require.NoError(t, streams[1].Close())
 	require.NoError(t, streams[1].Close())
 	fill(last)
-	require.Greater(t, last.Size(), rtpBufferBytes*9/10)
+	require.Greater(t, last.buf.Size(), rtpBufferBytes*9/10)
 	for _, m := range streams {
 		require.NoError(t, m.Close())
 	}
