@@ -184,6 +184,8 @@ func connectTuned(t *testing.T, n *Node, room, identity string, single bool, cod
 func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	var e webrtc.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
+	// Other addresses may go at any time, with whatever else is tested on this machine.
+	e.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	if c.tune != nil {
 		c.tune(&e)

@@ -196,6 +196,7 @@ func newHall(t *testing.T, voices int) *hall {
 			h.voices = append(h.voices, newVoice(r, p, h.n.fan, i))
 		}
 		h.places = r.places()
+		r.updateLoudest() // as it would a little later: the first of them are forwarded
 	})
 	done := make(chan struct{})
 	var wg sync.WaitGroup

@@ -84,7 +84,8 @@ type DownTrack struct {
 	sent   atomic.Uint64
 	resent atomic.Uint64
 	asked  atomic.Uint64
-	wg     sync.WaitGroup
+	wg     sync.WaitGroup // the report reader
+	begin  sync.Mutex     // held where that may begin, and by Close: none does after it
 
 	out      output
 	started  bool
@@ -168,12 +169,15 @@ func (d *DownTrack) setCodec(c webrtc.RTPCodecCapability) {
 }
 
 // Wait returns when the report reader has ended, which it does when the sender
-// is stopped.
+// is stopped. Call it after Close.
 func (d *DownTrack) Wait() { d.wg.Wait() }
 
 // Close stops the stream without waiting.
 func (d *DownTrack) Close() {
-	if d.closed.Swap(true) {
+	d.begin.Lock()
+	closed := d.closed.Swap(true)
+	d.begin.Unlock()
+	if closed {
 		return
 	}
 	d.worker.Do(func() {
@@ -350,8 +354,12 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 			out.redPT = uint8(c.PayloadType)
 		}
 	}
-	d.wg.Add(1)
-	go d.readReports(ctx.RTCPReader())
+	d.begin.Lock()
+	if !d.closed.Load() {
+		d.wg.Add(1)
+		go d.readReports(ctx.RTCPReader())
+	}
+	d.begin.Unlock()
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.out = out

@@ -391,6 +391,27 @@ func TestRoundTripTimeAndLossComeFromReceiverReports(t *testing.T) {
 	})
 }
 
+// TestAStreamThatIsOverIsNotRead: it may be negotiated still, while its end is awaited.
+func TestAStreamThatIsOverIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		d := New(b.down.cfg, b.line, Wish{Layer: None})
+		d.Close()
+		ended := make(chan struct{})
+		go func() {
+			d.Wait()
+			close(ended)
+		}()
+		_, err := d.Bind(b)
+		require.NoError(t, err)
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Error("its reports are read")
+		}
+	})
+}
+
 func TestH264FormatsAreMatchedByPacketizationAndProfile(t *testing.T) {
 	have := []webrtc.RTPCodecParameters{}
 	for i, line := range []string{

@@ -2,13 +2,15 @@ package transport
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,13 +20,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// newTestAPI takes a port below those that the system gives to clients.
 func newTestAPI(t *testing.T) *API {
 	t.Helper()
-	sock, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	require.NoError(t, err)
-	port := sock.LocalAddr().(*net.UDPAddr).Port
-	require.NoError(t, sock.Close())
-	a, err := NewAPI(Config{UDPPort: port, NodeIPs: []string{"127.0.0.1"}, UseLoopback: true, Log: slog.New(slog.DiscardHandler)})
+	var a *API
+	err := error(syscall.EADDRINUSE)
+	for i := 0; i < 100 && errors.Is(err, syscall.EADDRINUSE); i++ {
+		a, err = NewAPI(Config{
+			UDPPort: 10_000 + rand.IntN(20_000), NodeIPs: []string{"127.0.0.1"}, UseLoopback: true, Log: slog.New(slog.DiscardHandler),
+		})
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
 	return a

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/livekit/protocol/auth"
@@ -195,14 +196,31 @@ func TestRefusedEventsAreNotSentAgain(t *testing.T) {
 }
 
 func TestEventsAreGivenUpInTime(t *testing.T) {
-	in := newInbox(t, always(http.StatusInternalServerError))
-	tm := quick
-	tm.giveUp = time.Second
-	n := start(t, tm, in.server.URL)
-	n.Notify(event("x", "room"))
-	require.NoError(t, n.Close(t.Context()))
-	require.Greater(t, in.attempts, 1)
-	require.Equal(t, 1, n.result(resultFailed))
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		tm := quick
+		tm.giveUp = time.Second
+		n := start(t, tm, "http://receiver")
+		n.client.Transport = answer(func() int {
+			attempts++
+			return http.StatusInternalServerError
+		})
+		began := time.Now()
+		n.Notify(event("x", "room"))
+		require.NoError(t, n.Close(t.Context()))
+		require.Greater(t, attempts, int(tm.giveUp/tm.most), "as often as is allowed")
+		took := time.Since(began)
+		require.LessOrEqual(t, took, tm.giveUp)
+		require.Greater(t, took, tm.giveUp-tm.most)
+		require.Equal(t, 1, n.result(resultFailed))
+	})
+}
+
+// answer is a receiver without a network, by its status.
+type answer func() int
+
+func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: a(), Status: "as told", Body: http.NoBody, Request: r}, nil
 }
 
 // TestFullLaneDropsTheNewest: a receiver that hangs holds up nobody, and what it
