@@ -19,7 +19,7 @@ for egress in auto pion; do
     echo "== plenary of 215, sfu.egress $egress, run $run of $runs"
     DIEMCAU_SFU__EGRESS=$egress LOADTEST_SERVER='taskset -c 0' LOADTEST_TESTER='taskset -c 1' \
       deploy/loadtest.sh "bench-$egress-$run" plenary --subscribers 215 --duration 30s --html "$out/bench-$egress-$run.html" |
-      grep -vE '^ *[0-9]+ s( of [^:]*)?: ' || exit 1
+      grep -vE "^ *[0-9]+ s( of [^:]*)?: |^everybody left|^waiting for|^[0-9]+ of [0-9]+ " || exit 1
   done
 done
 
@@ -29,7 +29,7 @@ node -e '
   const [out, runs] = [process.argv[1], Number(process.argv[2])];
   const median = (list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)];
   const rate = (egress) => median(Array.from({ length: runs }, (_, i) => {
-    const r = JSON.parse(fs.readFileSync(`${out}/bench-${egress}-${i + 1}.json`));
+    const r = JSON.parse(fs.readFileSync(`${out}/loadtest-bench-${egress}-${i + 1}.json`));
     return r.packets_per_second / r.server.cpu;
   }));
   const limit = Number(/Benchmark(?:Limit)\/8_segments.*?([\d.]+) packets\/core-s/.exec(fs.readFileSync(`${out}/bench-go.txt`, "utf8"))[1]);
