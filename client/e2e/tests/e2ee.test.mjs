@@ -74,10 +74,11 @@ test('a key for all: everybody who speaks is heard, by who has the key', { timeo
       t.diagnostic(`${identity}${known ? '' : ', without a place'}: heard by both after ${Math.round(performance.now() - began)} ms`);
       assert.deepEqual(strangers.flat(), [], `${identity} is heard in its own stream only`);
       let heard = people.map((p) => p.identity); // by who has no key, in every look
-      for (let i = 0; i < 5; i += 1) { // the others have as much of it
+      for (let i = 0; i < 5 || (heard.length > 0 && i < 30); i += 1) { // the others have as much of it
         const silence = Object.values(await otherKey.call('pitches'));
         assert.ok(silence.length > 0 && silence.every((h) => h.power < -60), `silence with another key: ${JSON.stringify(silence)}`);
-        // Who has no key decodes what is encrypted: noise, which for a moment may be any tone.
+        // Who has no key decodes what is encrypted: noise, which for a moment may be any tone,
+        // and longer where a stream stops and its end is drawn out. The voice goes on meanwhile.
         const tone = await toneIn(noKey, frequency);
         heard = heard.filter((other) => tone.includes(other));
         await measureFor(spectrum);
