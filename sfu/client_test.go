@@ -112,7 +112,7 @@ func startSession(room, identity string, single bool, opts ...joinOption) *livek
 	}}
 	start := &livekit.StartSession{
 		RoomName: room, Identity: identity, Name: grants.Name, AutoSubscribe: true,
-		UseSinglePeerConnection: single, Client: &livekit.ClientInfo{Protocol: 16},
+		UseSinglePeerConnection: single, Client: &livekit.ClientInfo{Protocol: 16, Sdk: livekit.ClientInfo_GO},
 	}
 	for _, o := range opts {
 		o(start, grants)

@@ -112,10 +112,18 @@ func (s *subscription) refresh() {
 // sendWish is the wish for the subscription's own stream.
 func (s *subscription) sendWish() downtrack.Wish {
 	w := s.wish()
-	if s.track.info.Type == livekit.TrackType_AUDIO && !s.loan.negotiated {
+	if !s.loan.negotiated && (s.track.info.Type == livekit.TrackType_AUDIO || s.sub.losesEarly()) {
 		w.Layer = downtrack.None
 	}
 	return w
+}
+
+// losesEarly tells whether the client loses packets of a stream that overtake the answer
+// that tells of it. A browser leaves them aside and asks for a key frame sooner than it is
+// certain to have taken in the answer. Pion, in LiveKit's Go SDK, goes on reading packets of
+// what it does not know beside the track, in a data race.
+func (p *participant) losesEarly() bool {
+	return p.single && p.client.GetSdk() == livekit.ClientInfo_GO
 }
 
 // setLayer makes known that layer i of the track is received as l, or ended.

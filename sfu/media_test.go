@@ -167,6 +167,27 @@ func requireContinuous(t *testing.T, pkts []*rtp.Packet) {
 	}
 }
 
+// TestNoPictureOvertakesItsAnswer to a client that would lose it.
+func TestNoPictureOvertakesItsAnswer(t *testing.T) {
+	n := newTestNode(t)
+	alice := connect(t, n, "room", "alice", true)
+	bob := connect(t, n, "room", "bob", true)
+	bob.participantSeen("bob", state(livekit.ParticipantInfo_ACTIVE))
+	bob.delay.Store(int64(400 * time.Millisecond))
+	sid := alice.publish("camera", webrtc.MimeTypeVP8, livekit.TrackType_VIDEO, livekit.TrackSource_CAMERA)
+	bob.until("media", func() bool { return len(bob.media[sid]) > 50 })
+	bob.send(&livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{
+		TrackSetting: &livekit.UpdateTrackSettings{TrackSids: []string{sid}, Disabled: true}}})
+	got, sent := 0, 0
+	require.Eventually(t, func() bool {
+		bob.mu.Lock()
+		got = len(inOrder(bob.media[sid]))
+		bob.mu.Unlock()
+		bob.inRoom(func(_ *Room, p *participant) { sent = int(p.subs[sid].down.Stats().Sent) })
+		return got >= sent
+	}, waitFor, 10*time.Millisecond, "packets are lost")
+}
+
 func TestPauseAndResumeOfASubscription(t *testing.T) {
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)
