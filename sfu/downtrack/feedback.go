@@ -35,17 +35,38 @@ type sentPacket struct {
 	resentAt int64 // unix nanoseconds
 }
 
-// history is a ring by outgoing sequence number, made when something is sent.
+// history is a ring by outgoing sequence number, made when something is sent. It grows
+// until it holds what is sent in two seconds.
 type history struct {
-	size int // packets
-	ring []sentPacket
+	size   int // packets at most
+	ring   []sentPacket
+	lately int       // packets since then
+	since  time.Time // at most a second ago
 }
 
-func (h *history) put(e sentPacket) {
-	if h.ring == nil {
-		h.ring = make([]sentPacket, h.size)
+const firstHistory = 64 // packets
+
+func (h *history) put(e sentPacket, now time.Time) {
+	switch {
+	case h.ring == nil:
+		h.ring = make([]sentPacket, min(firstHistory, h.size))
+	case now.Sub(h.since) > time.Second:
+		h.lately, h.since = 0, now
+	}
+	if h.lately++; 2*h.lately > len(h.ring) && len(h.ring) < h.size {
+		h.grow()
 	}
 	h.ring[int(e.out)%len(h.ring)] = e
+}
+
+func (h *history) grow() {
+	old := h.ring
+	h.ring = make([]sentPacket, min(2*len(old), h.size))
+	for _, e := range old {
+		if e.layer != 0 {
+			h.ring[int(e.out)%len(h.ring)] = e
+		}
+	}
 }
 
 func (h *history) get(out uint16) *sentPacket {

@@ -381,8 +381,12 @@ func (d *DownTrack) send(p *fanout.Packet) {
 		d.replayed, d.replayedTo = true, p.Header.SequenceNumber
 	}
 	e.twcc = d.line.number(len(payload), p.Now)
-	d.history.put(e)
-	if n := d.write(&e, pt, d.ids.descriptor(&e, p.Desc), payload); n > 0 {
+	d.history.put(e, p.Now)
+	descriptor := d.ids.descriptor(&e, p.Desc)
+	if n := d.write(&e, pt, descriptor, payload); n > 0 {
+		if !d.video && d.line.soundTwice {
+			d.line.audioNow += int64(d.write(&e, pt, descriptor, payload))
+		}
 		d.packets++
 		d.octets += uint32(len(payload))
 		d.repairable = min(d.repairable+mostRepairs*n, maxRepairable)

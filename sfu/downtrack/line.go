@@ -38,6 +38,11 @@ const poorTarget = 400_000
 // and 170 packets a second, else one in two and a half seconds would be lost again.
 const lossyFrom = 0.02
 
+// soundTwiceFrom is the share of packets lost from which on sound is sent twice at once: too
+// often one packet and the next, that bears it too, are lost together, and a repair comes too
+// late for a receiver that is not used to waiting for it.
+const soundTwiceFrom = 0.08
+
 // A stream that was raised so long before the path became congested was raised
 // too early, and it is not tried again for so long.
 const (
@@ -86,6 +91,7 @@ type Line struct {
 	poor        bool      // too little for a picture beside redundant sound
 	tight       bool      // the path is known to carry little more than the estimate
 	lossy       bool      // it loses packets though it is free
+	soundTwice  bool      // so many that sound goes twice
 
 	audioNow int64 // bytes of audio sent since the last allocation
 	repairs  int64 // bytes sent again, likewise
@@ -124,13 +130,18 @@ func (l *Line) Close() {
 }
 
 // Feedback takes transport-wide feedback of the subscriber's, an RTCP packet, and
-// keeps it. Beyond 500 RTCP packets a second they are ignored.
+// copies it. Beyond 500 RTCP packets a second they are ignored.
 func (l *Line) Feedback(packet []byte, now time.Time) {
-	l.act(now, func() {
-		l.estimate = true
-		l.est.Feedback(packet, now)
-		l.look(now)
-	})
+	if l.allow(now) && !l.worker.Tell(l, packet, now) {
+		l.tooMuch(now)
+	}
+}
+
+// Told implements fanout.Line, with feedback.
+func (l *Line) Told(packet []byte, at time.Time) {
+	l.estimate = true
+	l.est.Feedback(packet, at)
+	l.look(at)
 }
 
 // Estimate takes the subscriber's own estimate of what it can receive (REMB), in bits
@@ -144,9 +155,22 @@ func (l *Line) Estimate(bps int64, now time.Time) {
 
 // act has the worker do what a subscriber's RTCP asks, within its rate.
 func (l *Line) act(now time.Time, fn func()) {
-	if l.limiter.AllowN(now, 1) {
+	if l.allow(now) {
 		l.worker.Do(fn)
-	} else if l.flooded.AllowN(now, 1) {
+	}
+}
+
+// allow tells whether one more RTCP packet is acted on.
+func (l *Line) allow(now time.Time) bool {
+	if l.limiter.AllowN(now, 1) {
+		return true
+	}
+	l.tooMuch(now)
+	return false
+}
+
+func (l *Line) tooMuch(now time.Time) {
+	if l.flooded.AllowN(now, 1) {
 		l.cfg.Log.Warn("RTCP beyond the limit ignored", "perSecond", feedbackPerSecond)
 	}
 }
@@ -214,7 +238,10 @@ func (l *Line) overspends(now time.Time) {
 	st := l.est.Stats()
 	l.tight = st.Capacity > 0 && st.Target < st.Capacity*3/2
 	l.poor = l.estimate && st.Target < poorTarget
-	l.lossy = l.estimate && !l.tight && st.Loss > lossyFrom && st.QueueDelay < standingQueue
+	// A probe may have taken loss for a limit, so what counts is whether that is near.
+	full := st.Capacity > 0 && st.Acked > st.Capacity*2/3
+	l.lossy = l.estimate && !full && st.Loss > lossyFrom && st.QueueDelay < standingQueue
+	l.soundTwice = l.lossy && st.Loss > soundTwiceFrom
 	if st.QueueDelay < standingQueue {
 		l.queueSince = time.Time{}
 	} else if l.queueSince.IsZero() {

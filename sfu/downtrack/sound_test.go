@@ -221,3 +221,21 @@ func TestAStreamThatTakesOverLeavesNothingOut(t *testing.T) {
 		})
 	}
 }
+
+func TestSoundGoesTwiceWhereMuchGetsLost(t *testing.T) {
+	b := soundBench(t, codec.MimeOpus, false)
+	b.plug()
+	s := newSpeech(false)
+	b.feedPacket(s.next(40))
+	b.tick()
+	b.say(s, 3, 40)
+	b.forget()
+	b.worker.Do(func() { b.line.soundTwice = true })
+	b.say(s, 3, 40)
+	got := b.packets()
+	require.Len(t, got, 6)
+	for i := 0; i < len(got); i += 2 {
+		require.Equal(t, got[i], got[i+1], "the very packet")
+	}
+	require.Equal(t, got[0].SequenceNumber+1, got[2].SequenceNumber)
+}

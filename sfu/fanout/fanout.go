@@ -66,6 +66,8 @@ type Line interface {
 	Tick(now time.Time)
 	// Pace is called every 2 ms from Wake on until it returns false.
 	Pace(now time.Time) (again bool)
+	// Told is given what Tell was, which it must not keep.
+	Told(msg []byte, at time.Time)
 }
 
 // Feed is one received stream and its members.
@@ -104,6 +106,7 @@ type Worker struct {
 	commands chan func()
 	load     atomic.Int32 // subscribers
 	sender   Sender       // nil: what members send leaves at once
+	inbox    inbox
 
 	// Owned by run.
 	lines map[Line]struct{}
@@ -121,6 +124,7 @@ func New(n int, sender func() Sender, log *slog.Logger) *Pool {
 			pool: p, index: i,
 			packets: make(chan item, maxPackets), commands: make(chan func(), maxCommands),
 			lines: make(map[Line]struct{}), awake: make(map[Line]struct{}),
+			inbox: inbox{roused: make(chan struct{}, 1)},
 		}
 		if sender != nil {
 			w.sender = sender()

@@ -3,6 +3,7 @@ package fanout
 import (
 	"encoding/binary"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ type counter struct {
 	ticks atomic.Int32
 	paces atomic.Int32
 	block chan struct{} // nil: never blocks
+
+	mu   sync.Mutex
+	told []string // guarded by mu
 }
 
 func (c *counter) Forward(p *Packet) {
@@ -37,6 +41,13 @@ func (c *counter) Forward(p *Packet) {
 }
 
 func (c *counter) Tick(time.Time) { c.ticks.Add(1) }
+
+// Told implements Line.
+func (c *counter) Told(msg []byte, _ time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, string(msg))
+}
 
 // Pace wants to be called three times.
 func (c *counter) Pace(time.Time) bool { return c.paces.Add(1) < 3 }

@@ -45,6 +45,8 @@ func (w *Worker) run() {
 				gather.Reset(gatherFor - time.Since(w.since))
 				continue
 			}
+		case <-w.inbox.roused:
+			w.hear()
 		case now := <-pace.C:
 			for l := range w.awake {
 				if !l.Pace(now) {

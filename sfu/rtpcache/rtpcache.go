@@ -49,7 +49,7 @@ type Ring struct {
 	mu      sync.RWMutex
 	next    uint32   // slot of the packet stored next
 	count   uint32   // packets held
-	entries []entry  // by slot & mask
+	entries []entry  // by slot & mask; nil while there never was a packet since Clear
 	buckets []uint32 // by seq & mask: slot of the newest packet, the others follow by prev
 	pages   []*page  // the newest last
 	first   uint32   // number of pages[0]
@@ -62,12 +62,7 @@ type Ring struct {
 func New(packets int) *Ring {
 	packets = min(max(packets, 1), maxPackets)
 	size := 1 << bits.Len(uint(packets-1))
-	return &Ring{
-		mask:    uint32(size - 1),
-		next:    1,
-		entries: make([]entry, size),
-		buckets: make([]uint32, size),
-	}
+	return &Ring{mask: uint32(size - 1), next: 1}
 }
 
 // Store copies pkt into the ring in place of the oldest packet and returns its
@@ -82,6 +77,9 @@ func (r *Ring) Store(seq uint16, pkt []byte) (slot uint32, ok bool) {
 	defer r.mu.Unlock()
 	if r.findLocked(seq) != nil {
 		return 0, false
+	}
+	if r.entries == nil {
+		r.entries, r.buckets = make([]entry, r.mask+1), make([]uint32, r.mask+1)
 	}
 	slot = r.next
 	bucket := &r.buckets[uint32(seq)&r.mask]
@@ -111,6 +109,33 @@ func (r *Ring) Clear() {
 		pages.Put(r.spare)
 	}
 	r.spare, r.pages = nil, nil
+	r.entries, r.buckets = nil, nil
+}
+
+// Next is the slot that the next packet will have.
+func (r *Ring) Next() uint32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.next
+}
+
+// Forget forgets the packets before a slot, and gives their memory back.
+func (r *Ring) Forget(slot uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := r.next - slot
+	if held >= r.count { // a slot that is not held: all of them are newer, or it is none
+		return
+	}
+	r.count = held
+	number := r.first + uint32(len(r.pages)) // all of them
+	if held > 0 {
+		number = r.entries[slot&r.mask].page
+	}
+	r.freePagesLocked(number)
+	if held == 0 {
+		r.used = 0
+	}
 }
 
 func (r *Ring) addPageLocked() {
@@ -173,6 +198,9 @@ func (r *Ring) heldLocked(slot uint32) bool { return r.ageLocked(slot) < r.count
 // before 2^32 others can look like a present one, so each step must lead to an
 // older packet; that also bounds the walk.
 func (r *Ring) findLocked(seq uint16) *entry {
+	if r.entries == nil {
+		return nil
+	}
 	slot := r.buckets[uint32(seq)&r.mask]
 	for r.heldLocked(slot) {
 		e := &r.entries[slot&r.mask]

@@ -198,6 +198,31 @@ func TestClear(t *testing.T) {
 
 // Readers never see a packet that is half of one and half of another, at any
 // distance from the writer.
+func TestForget(t *testing.T) {
+	r := New(64)
+	for seq := range uint16(64) {
+		store(t, r, seq, packet(seq, 1000))
+	}
+	held := func() int {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		return len(r.pages)
+	}
+	require.Equal(t, 8, held())
+	r.Forget(41)
+	require.Equal(t, 3, held())
+	requireGone(t, r, 40, 39)
+	requireHeld(t, r, 41, 40, packet(40, 1000))
+	r.Forget(20)
+	r.Forget(r.Next() + 1)
+	requireHeld(t, r, 41, 40, packet(40, 1000))
+	r.Forget(r.Next())
+	require.Zero(t, held())
+	requireGone(t, r, 64, 63)
+	require.Equal(t, uint32(65), store(t, r, 63, packet(63, 1000)), "it may come again")
+	requireHeld(t, r, 65, 63, packet(63, 1000))
+}
+
 func TestConcurrentReaders(t *testing.T) {
 	const total, readers = 20000, 4
 	r := New(16)
@@ -267,6 +292,7 @@ func FuzzRing(f *testing.F) {
 	f.Add(uint8(4), []byte{0, 1, 10, 0, 2, 20, 0, 1, 5, 0, 9, 0, 255, 255, 7, 0, 17, 3})
 	f.Add(uint8(0), []byte{0, 1, 10, 0, 2, 20, 0, 1, 5})
 	f.Add(uint8(63), bytes.Repeat([]byte{1, 0, 1, 5, 0, 2}, 70))
+	f.Add(uint8(8), []byte{0, 1, 200, 0, 2, 200, 0, 3, 200, 0, 0, 0xfe, 0, 4, 200, 0, 0, 0xfc, 0, 1, 200, 0, 0, 0xfd, 0, 1, 9, 0, 0, 0xfb})
 	f.Fuzz(func(t *testing.T, packets uint8, calls []byte) {
 		type held struct {
 			slot uint32
@@ -278,6 +304,28 @@ func FuzzRing(f *testing.F) {
 		var buf [MaxPacket]byte
 		for ; len(calls) >= 3; calls = calls[3:] {
 			seq, pkt := binary.BigEndian.Uint16(calls), packet(uint16(len(calls)), int(calls[2])*7)
+			switch calls[2] {
+			case 0xfe: // forget half of them
+				if len(list) > 0 {
+					r.Forget(list[len(list)/2].slot)
+					list = list[len(list)/2:]
+				}
+				continue
+			case 0xfd:
+				r.Clear()
+				list = nil
+				continue
+			case 0xfc:
+				r.Forget(r.Next())
+				list = nil
+				continue
+			case 0xfb:
+				r.Forget(uint32(seq) << 16) // long gone, or to come
+				if r.Next() == uint32(seq)<<16 {
+					list = nil
+				}
+				continue
+			}
 			valid := len(pkt) > 0 && len(pkt) <= MaxPacket
 			for _, h := range list {
 				valid = valid && h.seq != seq
@@ -290,7 +338,7 @@ func FuzzRing(f *testing.F) {
 				continue
 			}
 			list = append(list, held{slot, seq, pkt})
-			if len(list) > len(r.entries) {
+			if len(list) > int(r.mask)+1 {
 				if n, _ := r.At(list[0].slot, buf[:]); n != 0 {
 					t.Fatalf("slot %d is still there", list[0].slot)
 				}

@@ -11,6 +11,10 @@ const (
 	keepUnwatched = 3 * time.Second // it is a picture that nobody is sent
 )
 
+// keepFor is for how many calls of Tidy, and so seconds, packets are kept at least. Who
+// still lacks one then has long asked for a key frame.
+const keepFor = 4
+
 // idle is a picture that comes and is not kept, for it has no subscribers.
 type idle struct {
 	on    atomic.Bool
@@ -23,6 +27,12 @@ func (l *Layer) Tidy(now time.Time) {
 	if now.UnixNano()-l.arrival.Load() > int64(keepSilent) {
 		l.ring.Clear()
 	}
+	oldest := &l.seconds[l.tidied%keepFor]
+	if l.tidied >= keepFor {
+		l.ring.Forget(*oldest)
+	}
+	*oldest = l.ring.Next()
+	l.tidied++
 	switch {
 	case !l.video:
 		// What was said is sent when the speaker is let through.

@@ -35,18 +35,18 @@ func TestAPictureWithoutViewersIsNotKept(t *testing.T) {
 		w, m := b.pool.Worker(), &watcher{}
 		b.layer.Feed().Attach(w, m)
 		b.flow(t, 1, 100)
-		require.True(t, b.has(1))
+		require.True(t, b.has(61))
 		b.layer.Feed().Detach(w, m)
 		b.flow(t, 101, 120)
-		require.True(t, b.has(1), "what was sent just now may be asked for again")
+		require.True(t, b.has(100), "what was sent just now may be asked for again")
 		require.True(t, b.has(120))
 		b.flow(t, 121, 200)
-		require.False(t, b.has(1))
+		require.False(t, b.has(120))
 		require.False(t, b.has(200))
 		b.layer.Feed().Attach(w, m)
 		b.flow(t, 201, 201)
 		require.True(t, b.has(201), "the first packet after somebody came")
-		b.flow(t, 202, 300)
+		b.flow(t, 202, 240)
 		require.True(t, b.has(201))
 	})
 }
@@ -56,7 +56,22 @@ func TestSoundIsKeptForWhoIsLetThrough(t *testing.T) {
 		b := newBench("audio/opus")
 		defer b.close()
 		b.flow(t, 1, 100)
-		require.True(t, b.has(1))
+		require.True(t, b.has(61))
+	})
+}
+
+func TestOldPacketsAreNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench("audio/opus")
+		defer b.close()
+		b.flow(t, 1, 40)
+		require.True(t, b.has(1), "four seconds are kept")
+		b.flow(t, 41, 50)
+		require.False(t, b.has(10))
+		require.True(t, b.has(11))
+		b.flow(t, 51, 100)
+		require.False(t, b.has(60))
+		require.True(t, b.has(61))
 	})
 }
 

@@ -75,7 +75,11 @@ type Layer struct {
 	ring  *rtpcache.Ring
 	idle  idle
 	feed  *fanout.Feed
-	wg    sync.WaitGroup
+
+	seconds [keepFor]uint32 // slots that came next when Tidy was called; of who calls it, as tidied
+	tidied  int
+
+	wg sync.WaitGroup
 
 	report    atomic.Pointer[Report]
 	arrival   atomic.Int64 // unix nanoseconds of the newest packet
@@ -88,7 +92,7 @@ type Layer struct {
 	parser    *fanout.Parser // the reader's own
 	parsed    fanout.Packet
 	red       *codec.REDRecovery // of a RED stream; the reader's own
-	redBuf    [maxPacket]byte
+	redBuf    []byte
 
 	keyMu   sync.Mutex
 	keyLast time.Time
@@ -108,7 +112,7 @@ func Start(cfg Config, pool *fanout.Pool) *Layer {
 	l.feed, l.parser = pool.NewFeed(l.ring, format), fanout.NewParser(format)
 	l.wg.Add(2)
 	if cfg.Mime == codec.MimeRED {
-		l.red = &codec.REDRecovery{}
+		l.red, l.redBuf = &codec.REDRecovery{}, make([]byte, maxPacket)
 	}
 	go l.read()
 	go l.readReports()

@@ -26,28 +26,28 @@ const (
 // meter measures what a stream costs, layer by layer. add is called by the
 // stream's reader alone, the results are read by anyone.
 type meter struct {
-	slots  [meterSlots][MaxSpatial][MaxTemporal]count
-	filled int // slots in use
-	at     int // the slot being filled
+	slots  *[meterSlots][MaxSpatial][MaxTemporal]count // nil before the first packet
+	filled int                                         // slots in use
+	at     int                                         // the slot being filled
 	begun  time.Time
 
 	bits   [MaxSpatial][MaxTemporal]atomic.Int64 // per second
 	frames [MaxSpatial][MaxTemporal]atomic.Int64 // per 1000 seconds
 }
 
-type count struct{ bytes, frames int64 }
+type count struct{ bytes, frames uint32 }
 
 func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEnd bool) {
 	if m.begun.IsZero() || now.Sub(m.begun) > meterGap {
 		// What was before a silence says nothing of what comes now.
-		m.slots = [meterSlots][MaxSpatial][MaxTemporal]count{}
+		m.slots = new([meterSlots][MaxSpatial][MaxTemporal]count)
 		m.begun, m.filled, m.at = now, 1, 0
 	}
 	for now.Sub(m.begun) >= meterSlot {
 		m.next()
 	}
 	c := &m.slots[m.at][min(spatial, MaxSpatial-1)][min(temporal, MaxTemporal-1)]
-	c.bytes += int64(payload + WireOverhead)
+	c.bytes += uint32(payload + WireOverhead)
 	if frameEnd {
 		c.frames++
 	}
@@ -63,13 +63,13 @@ func (m *meter) next() {
 	took := int64(m.filled) * int64(meterSlot/time.Millisecond)
 	for s := range MaxSpatial {
 		for t := range MaxTemporal {
-			var sum count
+			var bytes, frames int64
 			for i := range m.slots {
-				sum.bytes += m.slots[i][s][t].bytes
-				sum.frames += m.slots[i][s][t].frames
+				bytes += int64(m.slots[i][s][t].bytes)
+				frames += int64(m.slots[i][s][t].frames)
 			}
-			m.bits[s][t].Store(sum.bytes * 8 * 1000 / took)
-			m.frames[s][t].Store(sum.frames * 1000 * 1000 / took)
+			m.bits[s][t].Store(bytes * 8 * 1000 / took)
+			m.frames[s][t].Store(frames * 1000 * 1000 / took)
 		}
 	}
 	m.at = (m.at + 1) % meterSlots
