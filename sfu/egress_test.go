@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// watched has alice publish a picture and a sound, and bob, whose client is tuned,
-// receive them whole.
+// watched has alice publish a picture and a sound, and bob receive them whole. The clients
+// of both are tuned.
 func watched(t *testing.T, n *Node, single bool, tune func(*webrtc.SettingEngine)) (alice, bob *testClient, video string) {
 	t.Helper()
-	alice = connect(t, n, "room", "alice", single)
+	alice = connectTuned(t, n, "room", "alice", single, nil, tune)
 	bob = connectTuned(t, n, "room", "bob", single, nil, tune)
 	video, layers := alice.simulcast()
 	t.Cleanup(play(t, layers))
@@ -34,9 +34,12 @@ func TestMediaGoesPastThePeerConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, single bool) {
 				n := newTestNode(t)
-				watched(t, n, single, func(e *webrtc.SettingEngine) { e.SetSRTPProtectionProfiles(profile) })
+				alice, _, _ := watched(t, n, single, func(e *webrtc.SettingEngine) { e.SetSRTPProtectionProfiles(profile) })
 				require.Greater(t, n.sent.Packets.Load(), uint64(300))
 				require.Zero(t, n.sent.Dropped.Load())
+				var taken uint64
+				alice.inRoom(func(_ *Room, p *participant) { taken = p.pub.MediaTaken() })
+				require.Greater(t, taken, uint64(300))
 			})
 		})
 	}
@@ -90,10 +93,13 @@ func TestPionEgress(t *testing.T) {
 func TestMediaGoesOverTCPToo(t *testing.T) {
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
-		watched(t, n, single, func(e *webrtc.SettingEngine) {
+		alice, _, _ := watched(t, n, single, func(e *webrtc.SettingEngine) {
 			e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
 		})
 		require.Greater(t, n.sent.Packets.Load(), uint64(300))
+		var taken uint64
+		alice.inRoom(func(_ *Room, p *participant) { taken = p.pub.MediaTaken() })
+		require.Greater(t, taken, uint64(300))
 	})
 }
 

@@ -1,7 +1,8 @@
 // Package seal protects the RTP packets to one peer (SRTP, RFC 3711, and its
-// AES-GCM, RFC 7714) and opens the RTCP packets of that peer.
+// AES-GCM, RFC 7714) and opens what that peer sends.
 //
-// The ciphers are Pion's. What is added is that nothing leaves if its packet index
+// AES-GCM is laid out here, with Go's cipher, for it is a tenth of what forwarding
+// costs; AES-CM with HMAC-SHA1 is Pion's. Nothing leaves if its packet index
 // was sealed with other bytes before: with AES-GCM two different packets under one
 // index give the authentication key away (RFC 7714 section 9.1), and with either
 // cipher the exclusive or of their payloads.
@@ -16,7 +17,7 @@ import (
 	"github.com/pion/srtp/v3"
 )
 
-// Errors of Seal and Open.
+// Errors of Seal.
 var (
 	// ErrSealed says that the index was sealed before, with other bytes, or so long
 	// ago that nobody knows with which.
@@ -36,7 +37,8 @@ type Keys struct {
 // Sealer seals what is sent to one peer. One goroutine at a time may use it and its
 // streams.
 type Sealer struct {
-	ctx      *srtp.Context
+	gcm      *gcm          // nil: ctx seals
+	ctx      *srtp.Context // of profiles other than AES-GCM
 	overhead int
 	header   rtp.Header
 	streams  map[uint32]*Stream // nil for an SSRC that has ended
@@ -45,7 +47,13 @@ type Sealer struct {
 // NewSealer makes the sealer of a session. It fails on a profile or key that SRTP
 // does not know.
 func NewSealer(k Keys) (*Sealer, error) {
-	ctx, err := srtp.CreateContext(k.Key, k.Salt, k.Profile)
+	s := &Sealer{streams: make(map[uint32]*Stream)}
+	var err error
+	if isGCM(k.Profile) {
+		s.gcm, err = newGCM(k.Key, k.Salt, labelRTPKey, labelRTPSalt)
+	} else {
+		s.ctx, err = srtp.CreateContext(k.Key, k.Salt, k.Profile)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -57,7 +65,8 @@ func NewSealer(k Keys) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return &Sealer{ctx: ctx, overhead: tag + aead, streams: make(map[uint32]*Stream)}, nil
+	s.overhead = tag + aead
+	return s, nil
 }
 
 // Overhead is how many bytes a sealed packet is longer.
@@ -109,7 +118,7 @@ func (st *Stream) Seal(pkt []byte) ([]byte, error) {
 	if !ok || was == spent || st.ended {
 		return nil, ErrSealed
 	}
-	out, err := st.sealer.ctx.EncryptRTP(pkt[:0], pkt, &st.sealer.header)
+	out, err := st.sealer.seal(pkt, st.ssrc, index)
 	if err != nil {
 		return nil, err
 	}
@@ -125,31 +134,15 @@ func (st *Stream) Seal(pkt []byte) ([]byte, error) {
 	return out, nil
 }
 
-const minHeader = 12 // bytes, RFC 3550 section 5.1
-
-// Opener opens the RTCP packets of a peer. One goroutine at a time may use it.
-type Opener struct {
-	ctx *srtp.Context
-}
-
-// replayWindow is how many RTCP packets may be overtaken (RFC 3711 section 3.3.2
-// asks for 64 at least).
-const replayWindow = 256
-
-// NewOpener makes the opener of a session.
-func NewOpener(k Keys) (*Opener, error) {
-	ctx, err := srtp.CreateContext(k.PeerKey, k.PeerSalt, k.Profile, srtp.SRTCPReplayProtection(replayWindow))
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
+func (s *Sealer) seal(pkt []byte, ssrc uint32, index uint64) ([]byte, error) {
+	if s.gcm == nil {
+		return s.ctx.EncryptRTP(pkt[:0], pkt, &s.header)
 	}
-	return &Opener{ctx: ctx}, nil
-}
-
-// Open authenticates and decrypts an SRTCP packet into buf, which it may grow. The
-// error says that it is forged, a replay, or none.
-func (o *Opener) Open(buf, pkt []byte) ([]byte, error) {
-	if len(pkt) < 8 {
+	header, ok := headerSize(pkt)
+	if !ok {
 		return nil, ErrShort
 	}
-	return o.ctx.DecryptRTCP(buf[:0], pkt, nil)
+	return s.gcm.seal(pkt, header, ssrc, index), nil
 }
+
+const minHeader = 12 // bytes, RFC 3550 section 5.1

@@ -68,6 +68,7 @@ type API struct {
 	// receivers make what a peer connection that receives needs.
 	receivers receivers
 	pion      bool // see Config.PionEgress
+	turns     turns
 }
 
 // NewAPI opens the media sockets.
@@ -80,7 +81,7 @@ func NewAPI(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DTLS certificate: %w", err)
 	}
-	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress}
+	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress, turns: newTurns()}
 	if !cfg.PionEgress {
 		shortenBuffers() // paths drops what does not fit
 	}
@@ -224,16 +225,18 @@ func (a *API) Close() error {
 // receives gets the receive-side interceptors; nothing stands on the send side:
 // retransmission and sender reports belong to downtrack.
 // What is sent can go around it, through outlet, if that is not nil.
-func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*webrtc.PeerConnection, error) {
+func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*webrtc.PeerConnection, formats, error) {
 	media, err := newMediaEngine()
 	if err != nil {
-		return nil, err
+		return nil, formats{}, err
 	}
+	known := newFormats(media)
 	reg := &interceptor.Registry{}
 	if receives {
 		reg.Add(receivingFactory{a.receivers, a.log})
 	}
 	engine := a.engine
+	engine.DisableMediaEngineCopy(known.each != nil)
 	engine.BufferFactory = bufs.make
 	roam := &roaming{}
 	engine.SetICEBindingRequestHandler(func(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
@@ -254,7 +257,7 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan,
 	})
 	if err != nil {
-		return nil, err
+		return nil, formats{}, err
 	}
 	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
 		roam.follow(pair)
@@ -262,5 +265,5 @@ func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*web
 			out.paths.selected(pair)
 		}
 	})
-	return pc, nil
+	return pc, known, nil
 }

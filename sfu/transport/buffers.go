@@ -1,7 +1,7 @@
 package transport
 
 import (
-	"bytes"
+	"encoding/binary"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -30,9 +30,10 @@ type buffers struct {
 	overran  sync.Once
 	feedback func([]byte)
 	estimate func(bps int64)
+	in       incoming
 }
 
-func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
+func (b *buffers) make(kind packetio.BufferPacketType, ssrc uint32) io.ReadWriteCloser {
 	if n := b.count.Add(1); n > maxStreams {
 		if n == maxStreams+1 {
 			b.exceeded()
@@ -44,7 +45,9 @@ func (b *buffers) make(kind packetio.BufferPacketType, _ uint32) io.ReadWriteClo
 		buf.SetLimitSize(rtcpUnreadBytes)
 		return &reports{Buffer: buf, all: b}
 	}
-	return &media{all: b, buf: newMediaBuffer()}
+	m := &media{all: b, ssrc: ssrc, buf: newMediaBuffer()}
+	b.in.streams.Store(ssrc, m)
+	return m
 }
 
 func newMediaBuffer() *packetio.Buffer {
@@ -56,9 +59,13 @@ func newMediaBuffer() *packetio.Buffer {
 // media is the receive buffer of the RTP packets of one SSRC. It has one reader. What
 // it grew to when much waited it gives back when that is long ago.
 type media struct {
-	all *buffers
+	all  *buffers
+	ssrc uint32
 
 	mu      sync.Mutex
+	taken   bool             // what the peer connection writes is there already; guarded by mu
+	written bool             // it wrote something; guarded by mu
+	last    uint16           // sequence number that it wrote last; guarded by mu
 	buf     *packetio.Buffer // guarded by mu
 	waiting int64            // bytes; guarded by mu
 	closed  bool             // guarded by mu
@@ -71,9 +78,38 @@ const (
 	shrinksIn = 5 * time.Second
 )
 
-// Write keeps a packet. What is longer than any reader takes is dropped, and so
-// is what comes while too much of the peer's media waits.
+// Write is the peer connection's way to keep a packet, as long as it has the stream.
 func (m *media) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	taken := m.taken
+	if len(p) >= rtpHeader {
+		m.written, m.last = true, binary.BigEndian.Uint16(p[2:])
+	}
+	m.mu.Unlock()
+	if taken {
+		return len(p), nil
+	}
+	return m.keep(p)
+}
+
+// ours takes the stream over if all that the peer connection was handed has come out of
+// it, of which the last, if anything was handed, is told; or tells that it was taken over.
+func (m *media) ours(last uint16, handed bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken = m.taken || handed && m.written && m.last == last
+	return m.taken
+}
+
+// put keeps a packet of a stream that was taken over.
+func (m *media) put(p []byte) error {
+	_, err := m.keep(p)
+	return err
+}
+
+// keep keeps a packet. What is longer than any reader takes is dropped, and so
+// is what comes while too much of the peer's media waits.
+func (m *media) keep(p []byte) (int, error) {
 	if len(p) > receiveMTU {
 		return len(p), nil
 	}
@@ -131,6 +167,7 @@ func (m *media) Close() error {
 		m.closed = true
 		m.all.waiting.Add(-m.waiting)
 		m.all.count.Add(-1)
+		m.all.in.streams.CompareAndDelete(m.ssrc, m)
 	}
 	return m.buf.Close()
 }
@@ -150,7 +187,7 @@ type reports struct {
 func (r *reports) Write(p []byte) (int, error) {
 	switch {
 	case isFeedback(p):
-		r.all.feedback(bytes.Clone(p))
+		r.all.feedback(p)
 	case len(p) >= rtcpHeader && p[1] == uint8(rtcp.TypePayloadSpecificFeedback) && p[0]&0x1F == rtcp.FormatREMB:
 		var remb rtcp.ReceiverEstimatedMaximumBitrate
 		if remb.Unmarshal(p) == nil {

@@ -10,21 +10,24 @@ import (
 )
 
 // outlet is a peer connection's part outside of Pion: what is sent to the peer is
-// sealed with its keys and goes the way that ICE has chosen, and the peer's
-// transport-wide feedback, of which there is much, is taken where it comes in.
+// sealed with its keys and goes the way that ICE has chosen, and the peer's media
+// and transport-wide feedback, of which there is much, are taken where they come in.
 type outlet struct {
 	keys  keys
 	paths *paths
 
 	feedback func([]byte)
+	in       *incoming     // nil: no media is taken
 	taken    atomic.Uint64 // feedback packets
+	received atomic.Uint64 // media packets taken
 
 	mu     sync.Mutex
 	out    *egress.Outlet // guarded by mu
 	closed bool           // guarded by mu
 
 	openMu sync.Mutex
-	opener *seal.Opener // guarded by openMu; nil before the first report
+	opener *seal.Opener // guarded by openMu; nil before the first packet
+	opened []byte       // a report; guarded by openMu
 }
 
 // Outlet is the way out to the peer for one worker's shard, made once, when the
@@ -51,6 +54,15 @@ func (t *Transport) Outlet(shard *egress.Shard) *egress.Outlet {
 	}
 	o.out = shard.NewOutlet(sealer, &o.paths.route, t.log)
 	return o.out
+}
+
+// MediaTaken counts the media packets of the peer's that did not go through the peer
+// connection.
+func (t *Transport) MediaTaken() uint64 {
+	if t.outlet == nil {
+		return 0
+	}
+	return t.outlet.received.Load()
 }
 
 // FeedbackTaken counts the feedback packets of the peer's that did not go through the
@@ -97,15 +109,15 @@ func (p *peers) move(o *outlet, from, to *egress.Route) {
 	}
 }
 
-// tap takes a datagram if it is feedback of a peer.
+// tap takes a datagram if it is feedback or media of a peer.
 func (p *peers) tap(b []byte, from netip.AddrPort) bool {
-	if !isFeedback(b) {
+	if !isFeedback(b) && !isRTP(b) {
 		return false
 	}
 	p.mu.RLock()
 	o := p.byAddr[from]
 	p.mu.RUnlock()
-	return o != nil && o.reports(b)
+	return o != nil && o.take(b)
 }
 
 // Sizes of what follows the packets in an SRTCP packet (RFC 3711 section 3.4, RFC
@@ -132,26 +144,27 @@ func (o *outlet) reports(b []byte) bool {
 	if k == nil {
 		return false
 	}
-	if pkt := o.open(k, b); pkt != nil {
+	o.openMu.Lock()
+	defer o.openMu.Unlock()
+	if !o.openLocked(k) {
+		return true
+	}
+	if o.opened == nil {
+		o.opened = make([]byte, 0, receiveMTU)
+	}
+	if pkt, err := o.opener.OpenRTCP(o.opened, b); err == nil {
 		o.taken.Add(1)
 		o.feedback(pkt)
 	}
 	return true
 }
 
-// open gives the RTCP packet in an SRTCP packet, nil if that is no good.
-func (o *outlet) open(k *seal.Keys, b []byte) []byte {
-	o.openMu.Lock()
-	defer o.openMu.Unlock()
+// openLocked makes the opener; false if there can be none.
+func (o *outlet) openLocked(k *seal.Keys) bool {
+	if o.opener != nil {
+		return true
+	}
 	var err error
-	if o.opener == nil {
-		if o.opener, err = seal.NewOpener(*k); err != nil {
-			return nil
-		}
-	}
-	pkt, err := o.opener.Open(nil, b)
-	if err != nil {
-		return nil
-	}
-	return pkt
+	o.opener, err = seal.NewOpener(*k)
+	return err == nil
 }

@@ -24,9 +24,9 @@ import (
 // and mends what that may have got wrong.
 type paths struct {
 	sockets map[netip.AddrPort]*udp.Conn // of the node, by local address
-	// reports is called with each packet from the peer that is not STUN; true: it is
-	// taken and the agent does not get it.
-	reports func(b []byte) bool
+	// take is called with each packet from the peer; true: it is taken and the agent does
+	// not get it.
+	take func(b []byte) bool
 	// moved is told that packets go another way from now on; both may be nil.
 	moved func(from, to *egress.Route)
 
@@ -48,8 +48,8 @@ type remote struct {
 // maxRemotes bounds the addresses of a peer that are remembered.
 const maxRemotes = 64
 
-func newPaths(sockets map[netip.AddrPort]*udp.Conn, reports func([]byte) bool, moved func(from, to *egress.Route)) *paths {
-	return &paths{sockets: sockets, reports: reports, moved: moved, last: make(map[remote]*egress.Route)}
+func newPaths(sockets map[netip.AddrPort]*udp.Conn, take func([]byte) bool, moved func(from, to *egress.Route)) *paths {
+	return &paths{sockets: sockets, take: take, moved: moved, last: make(map[remote]*egress.Route)}
 }
 
 // attach has the engine's next peer connection send and receive through p.
@@ -195,7 +195,7 @@ func (c *pathConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 		if tooLong(err) {
 			continue
 		}
-		if err != nil || !c.paths.reports(b[:n]) {
+		if err != nil || !c.paths.take(b[:n]) {
 			return n, from, err
 		}
 	}
@@ -252,7 +252,7 @@ func (c *pathStream) ReadFrom(b []byte) (int, net.Addr, error) {
 		if tooLong(err) {
 			continue
 		}
-		if err != nil || !c.paths.reports(b[:n]) {
+		if err != nil || !c.paths.take(b[:n]) {
 			return n, from, err
 		}
 	}

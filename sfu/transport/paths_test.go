@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"testing"
@@ -123,7 +124,7 @@ func TestAPeerWithManyAddressesIsRememberedByFew(t *testing.T) {
 func feedbackOutlet(t *testing.T) (o *outlet, got *[][]byte, protect func(rtcp.Packet) []byte) {
 	t.Helper()
 	got = new([][]byte)
-	o = &outlet{feedback: func(b []byte) { *got = append(*got, b) }}
+	o = &outlet{feedback: func(b []byte) { *got = append(*got, bytes.Clone(b)) }}
 	k := seal.Keys{Profile: srtp.ProtectionProfileAeadAes128Gcm,
 		Key: make([]byte, 16), Salt: make([]byte, 12), PeerKey: []byte("0123456789abcdef"), PeerSalt: make([]byte, 12)}
 	o.keys.exported = &k

@@ -29,7 +29,7 @@ type Events struct {
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
 	// Feedback is transport-wide feedback of the client's, an RTCP packet that says
-	// anything. It is the callee's.
+	// anything. It is called from a socket's reader: it must not block, nor keep the packet.
 	Feedback func(packet []byte)
 	// Estimate is the client's own of what it can receive (REMB), in bits per second.
 	Estimate func(bps int64)
@@ -74,11 +74,13 @@ type Transport struct {
 	wg        sync.WaitGroup
 
 	data     channels
+	turns    turns
 	outlet   *outlet // nil: everything goes through pc
 	local    localCandidates
 	gathered chan struct{} // has an entry when the gathering state has changed
 
 	// Owned by run.
+	formats    formats
 	offerID    uint32
 	offering   bool // an offer of ours awaits its answer
 	wantOffer  bool
@@ -95,20 +97,21 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 	t := &Transport{
 		ev: ev, log: log, offers: offers,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), gathered: make(chan struct{}, 1),
+		turns: a.turns,
 	}
 	bufs := &buffers{
 		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback, estimate: ev.Estimate,
 		overrun: func() { log.Warn("peer's media waits unread; dropped", "bytes", rtpWaitingBytes) },
 	}
 	if !a.pion {
-		t.outlet = &outlet{feedback: ev.Feedback}
-		t.outlet.paths = newPaths(a.media, t.outlet.reports, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
+		t.outlet = &outlet{feedback: ev.Feedback, in: &bufs.in}
+		t.outlet.paths = newPaths(a.media, t.outlet.take, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
 	}
-	pc, err := a.newPeerConnection(bufs, !offers, t.outlet)
+	pc, formats, err := a.newPeerConnection(bufs, !offers, t.outlet)
 	if err != nil {
 		return nil, err
 	}
-	t.pc = pc
+	t.pc, t.formats = pc, formats
 	t.data.init(t)
 	t.local.send = ev.Candidate
 	pc.OnICECandidate(t.local.found)
@@ -250,7 +253,11 @@ func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) er
 	if err := t.awaitStarted(); err != nil {
 		return err
 	}
+	t.turns.take()
+	defer t.turns.give()
+	t.formats.prepare(parsed)
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
+		t.formats.failed()
 		return err
 	}
 	t.nCandidate = 0
@@ -304,13 +311,18 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 			return
 		}
 		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}
-		if _, err := desc.Unmarshal(); err != nil {
+		parsed, err := desc.Unmarshal()
+		if err != nil {
 			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err), false)
 			return
 		}
-		err := t.pc.SetRemoteDescription(desc)
+		t.turns.take()
+		defer t.turns.give()
+		t.formats.prepare(parsed)
+		err = t.pc.SetRemoteDescription(desc)
 		t.offering = t.pc.SignalingState() != webrtc.SignalingStateStable
 		if err != nil {
+			t.formats.failed()
 			t.ev.Failed("answer", err, false)
 			return
 		}
@@ -399,6 +411,8 @@ func (t *Transport) offer() error {
 			return err
 		}
 	}
+	t.turns.take()
+	defer t.turns.give()
 	offer, err := t.pc.CreateOffer(opts)
 	if err != nil {
 		return err

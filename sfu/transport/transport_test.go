@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -345,7 +346,7 @@ func TestAPacketLongerThanReadersTakeIsDropped(t *testing.T) {
 func TestReportsAboutTheConnectionAreNotKept(t *testing.T) {
 	var got [][]byte
 	var estimates []int64
-	b := &buffers{feedback: func(p []byte) { got = append(got, p) }, estimate: func(bps int64) { estimates = append(estimates, bps) }}
+	b := &buffers{feedback: func(p []byte) { got = append(got, bytes.Clone(p)) }, estimate: func(bps int64) { estimates = append(estimates, bps) }}
 	buf := b.make(packetio.RTCPBufferPacket, 1)
 	twcc := &rtcp.TransportLayerCC{
 		Header:     rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 5, Padding: true},

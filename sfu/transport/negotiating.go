@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"hash/maphash"
+	"reflect"
+	"runtime"
+	"unsafe"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// When the floor goes round in a large room, everybody negotiates at once. So that media
+// need not wait for that, few do at a time, and what is known is not looked into again.
+
+// turns lets so many peers negotiate at the same time that a processor is left for media.
+type turns chan struct{}
+
+func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)-1)) }
+
+func (t turns) take() { t <- struct{}{} }
+func (t turns) give() { <-t }
+
+// formats remembers the lists of formats that a peer has offered. The media engine looks
+// into the formats of every section of every description, each against each of its own, although
+// in all but a few they are those of the section before. It can be told not to; then it
+// looks into those of the first section of each kind only.
+type formats struct {
+	each *bool // of the engine: look into every section; nil: that cannot be told
+	seen map[uint64]struct{}
+}
+
+const maxFormats = 64 // lists remembered
+
+var formatsSeed = maphash.MakeSeed()
+
+// newFormats begins with an engine that nothing was negotiated with. The engine must be
+// used as it is, not copied.
+func newFormats(m *webrtc.MediaEngine) formats {
+	return formats{each: eachSection(m), seen: make(map[uint64]struct{})}
+}
+
+// failed says that the engine may not have looked into what it was given last.
+func (f *formats) failed() {
+	if f.each != nil {
+		*f.each = true
+	}
+	f.each = nil // from now on always
+}
+
+// eachSection finds where the engine keeps whether it looks into every section.
+func eachSection(m *webrtc.MediaEngine) *bool {
+	f := reflect.ValueOf(m).Elem().FieldByName("negotiateMultiCodecs")
+	if !f.IsValid() || f.Kind() != reflect.Bool {
+		return nil // another version of the engine
+	}
+	return (*bool)(unsafe.Pointer(f.UnsafeAddr())) //nolint:gosec // G103: a bool that has no setter
+}
+
+// prepare is told of a description that the engine is about to be given.
+func (f *formats) prepare(d *sdp.SessionDescription) {
+	if f.each == nil {
+		return
+	}
+	lists := make(map[uint64]struct{}, 4)
+	kinds := make(map[string]struct{}, 2)
+	for _, m := range d.MediaDescriptions {
+		if kind := m.MediaName.Media; kind == "audio" || kind == "video" {
+			kinds[kind] = struct{}{}
+			lists[formatsOf(m)] = struct{}{}
+		}
+	}
+	unseen := 0
+	for list := range lists {
+		if _, ok := f.seen[list]; !ok {
+			unseen++
+		}
+	}
+	first := len(f.seen) == 0
+	*f.each = unseen > 0 && (!first || len(lists) > len(kinds))
+	for list := range lists {
+		if len(f.seen) < maxFormats {
+			f.seen[list] = struct{}{}
+		}
+	}
+}
+
+// formatsOf tells lists of formats apart, in whatever order they are.
+func formatsOf(m *sdp.MediaDescription) uint64 {
+	sum := maphash.String(formatsSeed, m.MediaName.Media)
+	for _, pt := range m.MediaName.Formats {
+		sum += maphash.String(formatsSeed, pt)
+	}
+	for _, a := range m.Attributes {
+		switch a.Key {
+		case "rtpmap", "fmtp", "rtcp-fb":
+			sum += maphash.String(formatsSeed, a.Value) * uint64(len(a.Key))
+		}
+	}
+	return sum
+}

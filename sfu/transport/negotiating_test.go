@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+	"github.com/stretchr/testify/require"
+)
+
+// sections is a description with a section for each list of formats.
+func sections(t *testing.T, lists ...string) *sdp.SessionDescription {
+	t.Helper()
+	d := &sdp.SessionDescription{}
+	for _, list := range lists {
+		kind, formats, _ := strings.Cut(list, " ")
+		m := &sdp.MediaDescription{MediaName: sdp.MediaName{Media: kind}}
+		for format := range strings.FieldsSeq(formats) {
+			pt, name, _ := strings.Cut(format, ":")
+			m.MediaName.Formats = append(m.MediaName.Formats, pt)
+			m.Attributes = append(m.Attributes, sdp.Attribute{Key: "rtpmap", Value: pt + " " + name})
+		}
+		d.MediaDescriptions = append(d.MediaDescriptions, m)
+	}
+	return d
+}
+
+func TestKnownFormatsAreNotLookedIntoAgain(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		lists [][]string // of one description after the other
+		each  []bool
+	}{
+		{"a list of each kind", [][]string{{"audio 111:opus", "video 96:VP8 97:rtx", "video 97:rtx 96:VP8"}, {"video 96:VP8 97:rtx"}}, []bool{false, false}},
+		{"two lists at first", [][]string{{"video 96:VP8", "video 96:VP8 98:VP9"}, {"video 96:VP8 98:VP9"}}, []bool{true, false}},
+		{"another list later", [][]string{{"video 96:VP8"}, {"video 96:VP8", "video 98:VP9"}, {"video 98:VP9"}}, []bool{false, true, false}},
+		{"the same number for another", [][]string{{"video 96:VP8"}, {"video 96:VP9"}}, []bool{false, true}},
+		{"another kind later", [][]string{{"video 96:VP8"}, {"video 96:VP8", "audio 111:opus"}}, []bool{false, true}},
+		{"data only", [][]string{{"application webrtc-datachannel:x"}, {"audio 111:opus"}}, []bool{false, false}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFormats(&webrtc.MediaEngine{})
+			require.NotNil(t, f.each, "the engine keeps it elsewhere")
+			for i, lists := range test.lists {
+				f.prepare(sections(t, lists...))
+				require.Equal(t, test.each[i], *f.each, "description %d", i)
+			}
+		})
+	}
+}
+
+func TestAfterAFailureAllFormatsAreLookedInto(t *testing.T) {
+	f := newFormats(&webrtc.MediaEngine{})
+	f.prepare(sections(t, "video 96:VP8"))
+	each := f.each
+	f.failed()
+	f.prepare(sections(t, "video 96:VP8"))
+	require.True(t, *each)
+}
+
+func TestFormatsRememberedAreBounded(t *testing.T) {
+	f := newFormats(&webrtc.MediaEngine{})
+	for i := range 200 {
+		f.prepare(sections(t, "video "+itoa(webrtc.PayloadType(i))+":VP8"))
+	}
+	require.LessOrEqual(t, len(f.seen), maxFormats)
+}
+
+// TestFormatsOfASectionThatComesLater: what the first section of a kind does not have
+// is negotiated for a later one all the same.
+func TestFormatsOfASectionThatComesLater(t *testing.T) {
+	client := clientWith(t, webrtc.MimeTypeVP8)
+	_, err := client.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo)
+	require.NoError(t, err)
+	first, err := client.CreateOffer(nil)
+	require.NoError(t, err)
+	head, section, _ := strings.Cut(first.SDP, "m=video ")
+	later := strings.NewReplacer("a=mid:0", "a=mid:1", "VP8", "VP9", ":96", ":98", "SAVPF 96", "SAVPF 98").Replace(section)
+	second := strings.ReplaceAll(head, "BUNDLE 0", "BUNDLE 0 1") + "m=video " + section + "m=video " + later
+
+	tr, ev := newTestTransport(t, false)
+	for i, offer := range []string{first.SDP, second, second} {
+		require.NoError(t, tr.SetOffer(offer, uint32(i+1), nil))
+		within(t, ev.answers)
+	}
+	answer, err := tr.pc.LocalDescription().Unmarshal()
+	require.NoError(t, err)
+	codec, err := answer.GetCodecForPayloadType(98)
+	require.NoError(t, err)
+	require.Equal(t, "VP9", codec.Name)
+}
+
+// clientWith is a peer connection with these codecs.
+func clientWith(t *testing.T, mimes ...string) *webrtc.PeerConnection {
+	t.Helper()
+	m := &webrtc.MediaEngine{}
+	for _, c := range videoCodecs {
+		for _, mime := range mimes {
+			if c.mime == mime {
+				require.NoError(t, m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: c.pt,
+					RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000, SDPFmtpLine: c.fmtp}}, webrtc.RTPCodecTypeVideo))
+			}
+		}
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(m)).NewPeerConnection(webrtc.Configuration{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pc.Close()) })
+	return pc
+}
