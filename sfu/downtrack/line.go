@@ -238,10 +238,8 @@ func (l *Line) overspends(now time.Time) {
 	st := l.est.Stats()
 	l.tight = st.Capacity > 0 && st.Target < st.Capacity*3/2
 	l.poor = l.estimate && st.Target < poorTarget
-	// A probe may have taken loss for a limit, so what counts is whether that is near.
-	full := st.Capacity > 0 && st.Acked > st.Capacity*2/3
-	l.lossy = l.estimate && !full && st.Loss > lossyFrom && st.QueueDelay < standingQueue
-	l.soundTwice = l.lossy && st.Loss > soundTwiceFrom
+	lossy, twice := losing(st)
+	l.lossy, l.soundTwice = l.estimate && lossy, l.estimate && twice
 	if st.QueueDelay < standingQueue {
 		l.queueSince = time.Time{}
 	} else if l.queueSince.IsZero() {
@@ -250,6 +248,15 @@ func (l *Line) overspends(now time.Time) {
 		l.queueSince = now
 		l.beCareful(now)
 	}
+}
+
+// losing tells whether a path loses packets though it is free, and so many that sound is to
+// go twice. A probe may have taken such loss for a limit of the path, so a limit counts only
+// if what arrives comes near it.
+func losing(st bwe.Stats) (lossy, twice bool) {
+	full := st.Capacity > 0 && st.Acked > st.Capacity*2/3
+	lossy = !full && st.Loss > lossyFrom && st.QueueDelay < standingQueue
+	return lossy, lossy && st.Loss > soundTwiceFrom
 }
 
 // beCareful is called when the path became congested. If a stream was raised
