@@ -14,6 +14,10 @@ import (
 // switch it off.
 const lowerAfter = 3500 * time.Millisecond
 
+// idleAfter is the same for a track that nobody has wanted yet. In a room where hundreds
+// publish, most stay so, and until they are told they send all their layers.
+const idleAfter = 500 * time.Millisecond
+
 // demand tells the publisher of a track which layers of which codecs are wanted
 // ("dynacast"). A higher layer is asked for at once, one that nobody wants is given
 // up a little later. A layer wanted by a subscriber whose bandwidth does not suffice
@@ -54,6 +58,10 @@ func (t *publication) wanted(i int) int {
 // demand notes what is wanted of one codec, and tells whether its publisher must
 // hear of it.
 func (e *encoding) demand(want int, now time.Time) bool {
+	after := lowerAfter
+	if e.asked = e.asked || want != downtrack.None; !e.asked {
+		after = idleAfter
+	}
 	switch {
 	case want == e.demanded:
 		e.lowerSince = time.Time{}
@@ -61,7 +69,7 @@ func (e *encoding) demand(want int, now time.Time) bool {
 	case want < e.demanded && e.lowerSince.IsZero():
 		e.lowerSince = now
 		return false
-	case want < e.demanded && now.Sub(e.lowerSince) < lowerAfter:
+	case want < e.demanded && now.Sub(e.lowerSince) < after:
 		return false
 	}
 	e.demanded, e.lowerSince = want, time.Time{}

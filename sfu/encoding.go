@@ -30,6 +30,7 @@ type encoding struct {
 
 	demanded   int       // highest layer that its publisher was told to send
 	lowerSince time.Time // a lower one would do; zero if not
+	asked      bool      // somebody wanted a layer once
 }
 
 // received tells whether any of its media has come and has not ended.
