@@ -48,16 +48,9 @@ func (o *outlet) take(b []byte) bool {
 // media takes an RTP packet of a stream that is ours. What does not open is left to the
 // peer connection, which has the last word; the stream takes nothing from it.
 func (o *outlet) media(b []byte) bool {
-	if o.in == nil {
-		return false
-	}
-	k := o.keys.take()
-	if k == nil {
-		return false
-	}
 	o.openMu.Lock()
 	defer o.openMu.Unlock()
-	if !o.openLocked(k) {
+	if o.in == nil || !o.openLocked() {
 		return false
 	}
 	in := o.in

@@ -140,14 +140,10 @@ func (o *outlet) reports(b []byte) bool {
 	if tail := len(b) - size - srtcpIndex; tail != gcmTag && tail != hmacTag {
 		return false // others follow in its compound
 	}
-	k := o.keys.take()
-	if k == nil {
-		return false
-	}
 	o.openMu.Lock()
 	defer o.openMu.Unlock()
-	if !o.openLocked(k) {
-		return true
+	if !o.openLocked() {
+		return false
 	}
 	if o.opened == nil {
 		o.opened = make([]byte, 0, receiveMTU)
@@ -159,10 +155,14 @@ func (o *outlet) reports(b []byte) bool {
 	return true
 }
 
-// openLocked makes the opener; false if there can be none.
-func (o *outlet) openLocked(k *seal.Keys) bool {
+// openLocked makes the opener; false if there can be none, or not yet.
+func (o *outlet) openLocked() bool {
 	if o.opener != nil {
 		return true
+	}
+	k := o.keys.take()
+	if k == nil {
+		return false
 	}
 	var err error
 	o.opener, err = seal.NewOpener(*k)
