@@ -133,9 +133,6 @@ func (r *Ring) Forget(slot uint32) {
 		number = r.entries[slot&r.mask].page
 	}
 	r.freePagesLocked(number)
-	if held == 0 {
-		r.used = 0
-	}
 }
 
 func (r *Ring) addPageLocked() {

@@ -40,7 +40,10 @@ type count struct{ bytes, frames uint32 }
 func (m *meter) add(now time.Time, spatial, temporal uint8, payload int, frameEnd bool) {
 	if m.begun.IsZero() || now.Sub(m.begun) > meterGap {
 		// What was before a silence says nothing of what comes now.
-		m.slots = new([meterSlots][MaxSpatial][MaxTemporal]count)
+		if m.slots == nil {
+			m.slots = new([meterSlots][MaxSpatial][MaxTemporal]count)
+		}
+		clear(m.slots[:])
 		m.begun, m.filled, m.at = now, 1, 0
 	}
 	for now.Sub(m.begun) >= meterSlot {
