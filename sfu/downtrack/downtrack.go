@@ -100,6 +100,7 @@ type DownTrack struct {
 	ending   time.Time // paused, but the frame under way is still to be finished; zero if not
 	midFrame bool      // the newest packet sent was not the last of its frame
 	held     held
+	went     went
 	seq      seqmap.Map
 	ids      ids
 	svc      codec.SVC
@@ -241,7 +242,7 @@ func (d *DownTrack) unplug() {
 	}
 	d.history.clear()
 	d.current, d.target, d.replayed = None, None, false
-	d.ending, d.held = time.Time{}, held{}
+	d.ending, d.held, d.went = time.Time{}, held{}, went{}
 }
 
 // Use makes the stream carry the same track in another codec, of which these layers

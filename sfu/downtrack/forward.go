@@ -20,16 +20,6 @@ import (
 // are joined to what was sent last. If a frame of the old layer is under way,
 // the key frame is held, in its layer's ring, until that frame is whole.
 
-// maxHold is how long a key frame waits for the old layer's frame to end.
-const maxHold = 40 * time.Millisecond
-
-// held is a key frame of the target that waits.
-type held struct {
-	on          bool
-	first, last uint16 // sequence numbers that came meanwhile
-	since       time.Time
-}
-
 // choose sets the target from what is wanted, what the bandwidth allows, and what
 // the publisher sends.
 func (d *DownTrack) choose(now time.Time) {
@@ -41,7 +31,7 @@ func (d *DownTrack) choose(now time.Time) {
 		return
 	}
 	d.target = next
-	d.held = held{}
+	d.held, d.went = held{}, went{}
 	switch {
 	case next == None && d.current != None && d.video && d.midFrame && !d.line.behind:
 		d.ending = now // half a frame is a stall
@@ -280,78 +270,6 @@ func (d *DownTrack) selected(p *fanout.Packet) bool {
 // stream tells whether all layers of the track come in one stream (SVC).
 func (d *DownTrack) stream() bool {
 	return d.scalable && d.layers[MaxLayers-1] != nil && d.layers[0] == nil && d.layers[1] == nil
-}
-
-// watch looks for the key frame with which layer i can become current.
-func (d *DownTrack) watch(i int, p *fanout.Packet) {
-	switch {
-	case i != d.target || len(p.Payload) == 0:
-	case d.held.on:
-		if int16(p.Header.SequenceNumber-d.held.last) > 0 {
-			d.held.last = p.Header.SequenceNumber
-		}
-		if p.Arrival.Sub(d.held.since) > maxHold {
-			d.release()
-		}
-	case !p.KeyFrame || !p.Start:
-		d.layers[i].RequestKeyFrame()
-	case d.current != None && d.midFrame:
-		d.held = held{on: true, first: p.Header.SequenceNumber, last: p.Header.SequenceNumber, since: p.Arrival}
-	default:
-		d.switchTo(i, p)
-		if d.inTime(p) {
-			d.send(p)
-		}
-	}
-}
-
-// release makes the target current with the packets that were held.
-func (d *DownTrack) release() {
-	h := d.held
-	d.held = held{}
-	layer := d.layers[d.target]
-	var p fanout.Packet
-	buf := d.worker.Scratch().Read[:]
-	now := time.Now()
-	for seq := h.first; int16(h.last-seq) >= 0; seq++ {
-		n := layer.Get(seq, buf)
-		if n == 0 || !d.worker.Parse(layer.Feed(), &p, buf[:n]) || len(p.Payload) == 0 {
-			continue
-		}
-		p.Arrival, p.Now = h.since, now
-		if d.current != d.target {
-			if !p.KeyFrame {
-				return // the key frame is gone; another was asked for
-			}
-			d.switchTo(d.target, &p)
-		}
-		if d.inTime(&p) {
-			d.send(&p)
-		}
-	}
-}
-
-// switchTo makes layer i current with p, the first packet of a key frame.
-func (d *DownTrack) switchTo(i int, p *fanout.Packet) {
-	var ago time.Duration
-	if !d.video {
-		ago = p.Now.Sub(p.Arrival)
-	}
-	d.clock.join(p.Header.Timestamp, d.layers[i].Report(), p.Arrival, ago)
-	d.held = held{}
-	d.seq.Switch(p.Header.SequenceNumber)
-	d.ids.begin(p)
-	d.svc.Restart()
-	old := d.current
-	d.current = i
-	d.cfg.Log.Debug("layer", "track", d.ID(), "from", old, "to", i, "wished", d.wish.Layer, "allowed", d.allowed.layer)
-	if old != None && i > old {
-		d.line.raisedAt = p.Now
-	}
-	d.temporal = d.temporalLimit()
-	if old != None && old != d.target {
-		d.detach(old)
-	}
 }
 
 func (d *DownTrack) send(p *fanout.Packet) {

@@ -89,9 +89,10 @@ type Layer struct {
 	newest    atomic.Uint32 // sequence number + 1<<16 of the newest packet; 0 before the first
 	meter     meter
 	voice     voice
-	parser    *fanout.Parser // the reader's own
+	parser    *fanout.Parser // the reader's own, as all until redBuf
 	parsed    fanout.Packet
-	red       *codec.REDRecovery // of a RED stream; the reader's own
+	seen      seen
+	red       *codec.REDRecovery // of a RED stream
 	redBuf    []byte
 
 	keyMu   sync.Mutex
@@ -162,7 +163,7 @@ func (l *Layer) read() {
 
 func (l *Layer) packet(pkt []byte) {
 	p := &l.parsed
-	if !l.parser.Parse(p, pkt) {
+	if !l.parser.Parse(p, pkt) || !l.seen.first(p.Header.SequenceNumber) {
 		return
 	}
 	now := time.Now()
@@ -208,7 +209,7 @@ func (l *Layer) recoverLost(pkt []byte, p *fanout.Packet, now time.Time) {
 		return
 	}
 	l.red.Recover(p.Header.SequenceNumber, p.Header.Timestamp, p.Payload, func(seq uint16, ts uint32, opus []byte) {
-		if start+1+len(opus) > len(l.redBuf) {
+		if start+1+len(opus) > len(l.redBuf) || !l.seen.first(seq) {
 			return
 		}
 		b := l.redBuf[:start+1+len(opus)]

@@ -64,8 +64,11 @@ async function publishThreeLayers(publisher, watcher, room, codec, singlePeerCon
   });
   await watcher.join({ room, identity: 'watcher', options });
   await until('the high layer arrives', async () => {
-    const stats = await watcher.call('inbound', 'camera', 'camera');
-    return stats?.frameWidth === 1280 && stats.framesPerSecond >= 10;
+    const { frameWidth, framesPerSecond } = await watcher.call('inbound', 'camera', 'camera') ?? {};
+    if (frameWidth === 1280 && framesPerSecond >= 10) return true;
+    const sent = (await publisher.call('outbound', 'camera')).map((layer) =>
+      [layer.rid, layer.frameWidth, layer.framesPerSecond, layer.targetBitrate, layer.qualityLimitationReason]);
+    throw new Error(`${frameWidth} wide, ${framesPerSecond} fps; sent: ${JSON.stringify(sent)}`);
   }, { within: 45_000 });
   const stats = await watcher.call('inbound', 'camera', 'camera');
   assert.equal(stats.codec.toLowerCase(), `video/${codec}`);
