@@ -186,12 +186,19 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	}
 	cfg := uptrack.Config{
 		SSRC: uint32(remote.SSRC()), Mime: strings.ToLower(l.codec.MimeType), ClockRate: l.codec.ClockRate,
-		Stream: remote, WriteRTCP: p.pub.WriteRTCP, Log: p.log,
+		Stream: remote, WriteRTCP: p.pub.Ask, Log: p.log,
 		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
 			if remote.RID() != "" {
 				return receiver.ReadSimulcastRTCP(remote.RID())
 			}
 			return receiver.ReadRTCP()
+		},
+		NACK: slices.ContainsFunc(l.codec.RTCPFeedback, func(f webrtc.RTCPFeedback) bool {
+			return f.Type == webrtc.TypeRTCPFBNACK && f.Parameter == ""
+		}),
+		Repairs: func() bool {
+			rtx := uint32(remote.RtxSSRC())
+			return rtx != 0 && p.pub.Repairs(rtx, uint32(remote.SSRC()))
 		},
 		Ended: func() { p.room.post(func() { p.layerEnded(l) }) },
 	}
@@ -212,6 +219,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		}
 	}
 	layer := uptrack.Start(cfg, p.room.node.fan)
+	p.pub.Take(cfg.SSRC, layer.Take)
 	p.room.post(func() {
 		l.layer = layer
 		p.addLayer(l)

@@ -49,26 +49,22 @@ const (
 	udpBuffer       = 4 << 20     // bytes, asked of the kernel for each direction
 	maxMessageSize  = 256 * 1024  // bytes of one data-channel message (SCTP)
 	receiveMTU      = 1500        // bytes
-	nackInterval    = 30 * time.Millisecond
-	twccInterval    = 100 * time.Millisecond
-	reportInterval  = time.Second
 )
 
 // API makes transports that share the node's sockets and certificate.
 type API struct {
-	log     *slog.Logger
-	engine  webrtc.SettingEngine
-	cert    webrtc.Certificate
-	udp     ice.UDPMux
-	tcp     ice.TCPMux
-	tcpSock net.Listener
-	addrs   []MediaAddress
-	media   map[netip.AddrPort]*udp.Conn // UDP sockets by local address
-	peers   peers
-	// receivers make what a peer connection that receives needs.
-	receivers receivers
-	pion      bool // see Config.PionEgress
-	turns     turns
+	log      *slog.Logger
+	engine   webrtc.SettingEngine
+	cert     webrtc.Certificate
+	udp      ice.UDPMux
+	tcp      ice.TCPMux
+	tcpSock  net.Listener
+	addrs    []MediaAddress
+	media    map[netip.AddrPort]*udp.Conn // UDP sockets by local address
+	peers    peers
+	reporter *reporter
+	pion     bool // see Config.PionEgress
+	turns    turns
 }
 
 // NewAPI opens the media sockets.
@@ -82,6 +78,7 @@ func NewAPI(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("DTLS certificate: %w", err)
 	}
 	a := &API{log: cfg.Log, cert: *cert, media: make(map[netip.AddrPort]*udp.Conn), pion: cfg.PionEgress, turns: newTurns()}
+	a.reporter = newReporter()
 	if !cfg.PionEgress {
 		shortenBuffers() // paths drops what does not fit
 	}
@@ -113,9 +110,6 @@ func (a *API) settings(cfg Config) error {
 	local := slices.DeleteFunc(machine, func(ip netip.Addr) bool { return !keep(ip) })
 	e := &a.engine
 	e.LoggerFactory = newLogFactory(cfg.Log)
-	if a.receivers, err = a.newReceivers(); err != nil {
-		return err
-	}
 	e.SetIPFilter(func(ip net.IP) bool {
 		addr, ok := netip.AddrFromSlice(ip)
 		return ok && keep(addr.Unmap())
@@ -211,6 +205,7 @@ func (a *API) listenUDP(port int, local []netip.Addr, ices logging.LeveledLogger
 
 // Close closes the media sockets; transports must be closed before.
 func (a *API) Close() error {
+	a.reporter.close()
 	var errs []error
 	if a.udp != nil {
 		errs = append(errs, a.udp.Close())
@@ -221,19 +216,19 @@ func (a *API) Close() error {
 	return errors.Join(errs...)
 }
 
-// newPeerConnection makes a peer connection with the codecs of codecs.go. One that
-// receives gets the receive-side interceptors; nothing stands on the send side:
+// newPeerConnection makes a peer connection with the codecs of codecs.go. What it
+// receives is reported by in, if that is not nil; nothing stands on the send side:
 // retransmission and sender reports belong to downtrack.
 // What is sent can go around it, through outlet, if that is not nil.
-func (a *API) newPeerConnection(bufs *buffers, receives bool, out *outlet) (*webrtc.PeerConnection, formats, error) {
+func (a *API) newPeerConnection(bufs *buffers, in *receiving, out *outlet) (*webrtc.PeerConnection, formats, error) {
 	media, err := newMediaEngine()
 	if err != nil {
 		return nil, formats{}, err
 	}
 	known := newFormats(media)
 	reg := &interceptor.Registry{}
-	if receives {
-		reg.Add(receivingFactory{a.receivers, a.log})
+	if in != nil {
+		reg.Add(in)
 	}
 	engine := a.engine
 	engine.DisableMediaEngineCopy(known.each != nil)

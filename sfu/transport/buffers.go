@@ -69,9 +69,13 @@ type media struct {
 	buf     *packetio.Buffer // guarded by mu
 	waiting int64            // bytes; guarded by mu
 	closed  bool             // guarded by mu
+	sink    sink             // takes packets at once; nil: they are read; guarded by mu
 	until   time.Time        // deadline of reading; guarded by mu
 	muchAt  time.Time        // when much last waited; zero if it did not since buf was made; guarded by mu
 }
+
+// sink takes a packet, which it must not keep, and when it came.
+type sink func(pkt []byte, at time.Time)
 
 const (
 	muchWaits = 8 << 10 // bytes
@@ -99,6 +103,22 @@ func (m *media) ours(last uint16, handed bool) bool {
 	defer m.mu.Unlock()
 	m.taken = m.taken || handed && m.written && m.last == last
 	return m.taken
+}
+
+func (m *media) take(fn sink) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sink = fn
+}
+
+// ready gives who takes packets at once, nil if there is nobody or some wait to be read.
+func (m *media) ready() sink {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waiting > 0 || m.closed {
+		return nil
+	}
+	return m.sink
 }
 
 // put keeps a packet of a stream that was taken over.

@@ -39,8 +39,8 @@ func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) er
 	if err := t.awaitStarted(); err != nil {
 		return err
 	}
-	t.turns.take()
-	defer t.turns.give()
+	turn := t.turns.take()
+	defer t.turns.give(turn)
 	t.formats.prepare(parsed)
 	if err := t.pc.SetRemoteDescription(desc); err != nil {
 		t.formats.failed()
@@ -102,8 +102,8 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err), false)
 			return
 		}
-		t.turns.take()
-		defer t.turns.give()
+		turn := t.turns.take()
+		defer t.turns.give(turn)
 		t.formats.prepare(parsed)
 		err = t.pc.SetRemoteDescription(desc)
 		t.offering = t.pc.SignalingState() != webrtc.SignalingStateStable
@@ -197,8 +197,8 @@ func (t *Transport) offer() error {
 			return err
 		}
 	}
-	t.turns.take()
-	defer t.turns.give()
+	turn := t.turns.take()
+	defer t.turns.give(turn)
 	offer, err := t.pc.CreateOffer(opts)
 	if err != nil {
 		return err

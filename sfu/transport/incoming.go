@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 )
 
 // A publisher's packets would pass four goroutines on their way through the peer
@@ -50,10 +51,10 @@ func (o *outlet) take(b []byte) bool {
 func (o *outlet) media(b []byte) bool {
 	o.openMu.Lock()
 	defer o.openMu.Unlock()
-	if o.in == nil || !o.openLocked() {
+	if o.receiving == nil || !o.openLocked() {
 		return false
 	}
-	in := o.in
+	in := &o.receiving.bufs.in
 	if in.scratch == nil {
 		in.scratch, in.handed = make([]byte, 0, receiveMTU), make(map[uint32]uint16)
 	}
@@ -71,7 +72,7 @@ func (o *outlet) media(b []byte) bool {
 		return false
 	}
 	delete(in.handed, ssrc)
-	if m.put(clear) != nil {
+	if !o.receiving.direct(m, clear, time.Now()) && m.put(clear) != nil {
 		return false
 	}
 	o.received.Add(1)

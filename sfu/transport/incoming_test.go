@@ -2,10 +2,14 @@ package transport
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v4/packetio"
+	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/require"
 
 	"diemcau/sfu/seal"
@@ -17,13 +21,19 @@ type publisher struct {
 	t    *testing.T
 	o    *outlet
 	bufs *buffers
+	in   *receiving
 	peer *srtp.Context
 }
 
 func newPublisher(t *testing.T) *publisher {
 	t.Helper()
 	p := &publisher{t: t, bufs: &buffers{exceeded: func() {}, overrun: func() {}}}
-	p.o = &outlet{feedback: func([]byte) {}, in: &p.bufs.in}
+	p.in = newReceiving(newReporter(), p.bufs, slog.New(slog.DiscardHandler))
+	p.o = &outlet{feedback: func([]byte) {}, receiving: p.in}
+	t.Cleanup(func() {
+		require.NoError(t, p.in.Close())
+		p.in.reporter.close()
+	})
 	k := seal.Keys{Profile: srtp.ProtectionProfileAeadAes128Gcm,
 		Key: make([]byte, 16), Salt: make([]byte, 12), PeerKey: []byte("0123456789abcdef"), PeerSalt: make([]byte, 12)}
 	p.o.keys.exported = &k
@@ -137,7 +147,7 @@ func TestStreamsThatAreNobodysAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, p.o.take(sealed))
 	}
-	require.LessOrEqual(t, len(p.o.in.handed), maxStreams)
+	require.LessOrEqual(t, len(p.bufs.in.handed), maxStreams)
 }
 
 func TestTakingMediaDoesNotAllocate(t *testing.T) {
@@ -162,4 +172,55 @@ func TestTakingMediaDoesNotAllocate(t *testing.T) {
 		_, _ = m.Read(b)
 		i++
 	}))
+}
+
+// bind makes SSRC 7 a stream of video, and 8 its repairs.
+func (p *publisher) bind() {
+	p.in.BindRemoteStream(&interceptor.StreamInfo{SSRC: 7, MimeType: webrtc.MimeTypeVP8, ClockRate: 90_000}, nil)
+	p.in.BindRemoteStream(&interceptor.StreamInfo{SSRC: 8, MimeType: webrtc.MimeTypeRTX, ClockRate: 90_000}, nil)
+	require.True(p.t, p.in.repairs(8, 7))
+}
+
+func TestMediaIsTakenAtOnceWhenNothingWaits(t *testing.T) {
+	p := newPublisher(t)
+	m := p.stream()
+	p.bind()
+	var taken [][]byte
+	m.take(func(pkt []byte, _ time.Time) { taken = append(taken, append([]byte(nil), pkt...)) })
+	first, sealed := p.packet(0)
+	require.False(t, p.o.take(sealed))
+	_, err := m.Write(first)
+	require.NoError(t, err)
+	second, sealed := p.packet(1)
+	require.True(t, p.o.take(sealed))
+	require.Empty(t, taken, "the first waits to be read")
+	require.Equal(t, first, p.read(m))
+	require.Equal(t, second, p.read(m))
+	third, sealed := p.packet(2)
+	require.True(t, p.o.take(sealed))
+	require.Equal(t, [][]byte{third}, taken)
+
+	rtx, ok := p.bufs.make(packetio.RTPBufferPacket, 8).(*media)
+	require.True(t, ok)
+	again := func(seq uint16, payload ...byte) bool {
+		clear := append([]byte{0x80, 97, 0, byte(seq), 0, 0, 0, 0, 0, 0, 0, 8}, payload...)
+		sealed, err := p.peer.EncryptRTP(nil, clear, nil)
+		require.NoError(t, err)
+		if taken := p.o.take(sealed); taken {
+			return true
+		}
+		_, err = rtx.Write(clear)
+		require.NoError(t, err)
+		p.read(rtx)
+		return false
+	}
+	require.False(t, again(0, 0, 1, 1, 2, 1))
+	require.True(t, again(1, 0, 1, 1, 2, 1))
+	require.Equal(t, [][]byte{third, second}, taken, "as it was sent first")
+	require.Zero(t, p.bufs.waiting.Load())
+
+	require.NoError(t, m.Close())
+	_, sealed = p.packet(3)
+	require.False(t, p.o.take(sealed))
+	require.Len(t, taken, 2, "the stream has ended")
 }

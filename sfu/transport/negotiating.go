@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"reflect"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"github.com/pion/sdp/v3"
@@ -14,12 +15,47 @@ import (
 // need not wait for that, few do at a time, and what is known is not looked into again.
 
 // turns lets so many peers negotiate at the same time that a processor is left for media.
-type turns chan struct{}
+// Where there is one only, it rests now and then: the runtime looks at sockets when nothing
+// else can run.
+type turns chan *turn
 
-func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)-1)) }
+// turn is the right to negotiate.
+type turn struct {
+	begun, ended time.Time
+	worked       time.Duration // since the last rest
+}
 
-func (t turns) take() { t <- struct{}{} }
-func (t turns) give() { <-t }
+const (
+	workFor = 4 * time.Millisecond
+	restFor = time.Millisecond
+)
+
+func newTurns() turns {
+	n := max(1, runtime.GOMAXPROCS(0)-1)
+	t := make(turns, n)
+	for range n {
+		t <- &turn{}
+	}
+	return t
+}
+
+// take waits for a turn, which is to be given back.
+func (t turns) take() *turn {
+	one := <-t
+	if one.begun = time.Now(); one.begun.Sub(one.ended) > restFor {
+		one.worked = 0
+	}
+	return one
+}
+
+func (t turns) give(one *turn) {
+	one.ended = time.Now()
+	if one.worked += one.ended.Sub(one.begun); one.worked >= workFor {
+		time.Sleep(restFor)
+		one.worked = 0
+	}
+	t <- one
+}
 
 // formats remembers the lists of formats that a peer has offered. The media engine looks
 // into the formats of every section of every description, each against each of its own, although

@@ -3,6 +3,8 @@ package transport
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -107,4 +109,24 @@ func clientWith(t *testing.T, mimes ...string) *webrtc.PeerConnection {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pc.Close()) })
 	return pc
+}
+
+func TestNegotiatingRestsNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		some := make(turns, 1)
+		some <- &turn{}
+		work := func(d time.Duration) (took time.Duration) {
+			begun := time.Now()
+			one := some.take()
+			time.Sleep(d)
+			some.give(one)
+			return time.Since(begun)
+		}
+		require.Equal(t, workFor/2, work(workFor/2))
+		require.Equal(t, workFor/2+restFor, work(workFor/2), "both together were long")
+		require.Equal(t, workFor/2, work(workFor/2))
+		time.Sleep(2 * restFor)
+		require.Equal(t, workFor/2, work(workFor/2), "it rested by itself")
+		require.Equal(t, workFor+restFor, work(workFor))
+	})
 }

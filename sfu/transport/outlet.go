@@ -16,10 +16,10 @@ type outlet struct {
 	keys  keys
 	paths *paths
 
-	feedback func([]byte)
-	in       *incoming     // nil: no media is taken
-	taken    atomic.Uint64 // feedback packets
-	received atomic.Uint64 // media packets taken
+	feedback  func([]byte)
+	receiving *receiving    // nil: no media is taken
+	taken     atomic.Uint64 // feedback packets
+	received  atomic.Uint64 // media packets taken
 
 	mu     sync.Mutex
 	out    *egress.Outlet // guarded by mu

@@ -73,7 +73,8 @@ type Transport struct {
 
 	data     channels
 	turns    turns
-	outlet   *outlet // nil: everything goes through pc
+	outlet   *outlet    // nil: everything goes through pc
+	in       *receiving // nil: nothing is received
 	local    localCandidates
 	gathered chan struct{} // has an entry when the gathering state has changed
 
@@ -101,11 +102,14 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback, estimate: ev.Estimate,
 		overrun: func() { log.Warn("peer's media waits unread; dropped", "bytes", rtpWaitingBytes) },
 	}
+	if !offers {
+		t.in = newReceiving(a.reporter, bufs, log)
+	}
 	if !a.pion {
-		t.outlet = &outlet{feedback: ev.Feedback, in: &bufs.in}
+		t.outlet = &outlet{feedback: ev.Feedback, receiving: t.in}
 		t.outlet.paths = newPaths(a.media, t.outlet.take, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
 	}
-	pc, formats, err := a.newPeerConnection(bufs, !offers, t.outlet)
+	pc, formats, err := a.newPeerConnection(bufs, t.in, t.outlet)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +243,34 @@ func (t *Transport) RemoveTrack(s *webrtc.RTPSender) error {
 			t.log.Debug("removing a track", "err", err)
 		}
 	})
+}
+
+// Repairs says that stream rtx repairs stream ssrc of the peer's (RFC 4588), so that what is
+// sent again need not wait for the stream's next packet. It is false while there are no such
+// streams.
+func (t *Transport) Repairs(rtx, ssrc uint32) bool { return t.in != nil && t.in.repairs(rtx, ssrc) }
+
+// Take has the packets of stream ssrc of the peer's given to fn as they come, on a goroutine of
+// the node's, rather than wait for its reader, wherever that is possible; the reader gets the
+// others. fn must not block, nor keep the packet.
+func (t *Transport) Take(ssrc uint32, fn func(pkt []byte, at time.Time)) {
+	if t.in == nil {
+		return
+	}
+	if stream, ok := t.in.bufs.in.streams.Load(ssrc); ok {
+		if m, ok := stream.(*media); ok {
+			m.take(fn)
+		}
+	}
+}
+
+// Ask sends RTCP packets to a publisher soon; it never blocks. It returns ErrAsked when
+// too much waits to be sent.
+func (t *Transport) Ask(pkts []rtcp.Packet) error {
+	if t.in == nil {
+		return t.WriteRTCP(pkts)
+	}
+	return t.in.reporter.ask(t.in, pkts)
 }
 
 // WriteRTCP sends RTCP packets now, from any goroutine.

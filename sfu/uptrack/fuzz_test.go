@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
@@ -32,7 +33,7 @@ func FuzzPublisher(f *testing.F) {
 	var layers []*Layer
 	for _, mime := range []string{codec.MimeVP8, codec.MimeVP9, codec.MimeAV1, codec.MimeH264, codec.MimeRED, codec.MimeOpus} {
 		layers = append(layers, Start(Config{
-			SSRC: 7, Mime: mime, ClockRate: 90000, LevelID: 1, DescriptorID: 2, Stream: packets,
+			SSRC: 7, Mime: mime, ClockRate: 90000, LevelID: 1, DescriptorID: 2, Stream: packets, NACK: true,
 			ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
 				<-reports
 				return nil, nil, io.EOF
@@ -51,15 +52,17 @@ func FuzzPublisher(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, first, second, compound []byte) {
 		pkts, err := rtcp.Unmarshal(compound)
-		for _, l := range layers { // their readers wait for packets all the time
+		for _, l := range layers {
 			for _, p := range [][]byte{first, second} {
 				if len(p) > maxPacket {
 					continue // the stream gives no longer ones
 				}
-				l.packet(append([]byte(nil), p...))
+				before, _ := l.Counts()
+				l.Take(append([]byte(nil), p...), time.Now())
+				after, _ := l.Counts()
 				h, ok := codec.ParseHeader(p)
 				// One that came long ago may have made way for others that came late.
-				if seq, known := l.Newest(); ok && known && seq == h.SequenceNumber && l.Get(seq, make([]byte, maxPacket)) == 0 {
+				if seq, known := l.Newest(); after > before && ok && known && seq == h.SequenceNumber && l.Get(seq, make([]byte, maxPacket)) == 0 {
 					t.Fatalf("%s: the newest packet is not there", l.Mime())
 				}
 			}

@@ -54,6 +54,10 @@ type Config struct {
 	// DescriptorID is the header extension id of the dependency descriptor; 0 if none.
 	DescriptorID uint8
 	Stream       Stream
+	NACK         bool // the publisher answers NACKs
+	// Repairs, if set, is called when a packet is asked for, until it returns true: it finds
+	// the stream of what is sent again.
+	Repairs func() bool
 	// ReadRTCP blocks for the publisher's RTCP packets about this layer.
 	ReadRTCP func() ([]rtcp.Packet, interceptor.Attributes, error)
 	// WriteRTCP sends to the publisher.
@@ -89,11 +93,15 @@ type Layer struct {
 	newest    atomic.Uint32 // sequence number + 1<<16 of the newest packet; 0 before the first
 	meter     meter
 	voice     voice
-	parser    *fanout.Parser // the reader's own, as all until redBuf
-	parsed    fanout.Packet
-	seen      seen
-	red       *codec.REDRecovery // of a RED stream
-	redBuf    []byte
+
+	mu      sync.Mutex // held while a packet is taken; guards what follows, until redBuf
+	parser  *fanout.Parser
+	parsed  fanout.Packet
+	seen    seen
+	missing missing
+	repairs bool               // their stream was found
+	red     *codec.REDRecovery // of a RED stream
+	redBuf  []byte
 
 	keyMu   sync.Mutex
 	keyLast time.Time
@@ -157,16 +165,26 @@ func (l *Layer) read() {
 			l.cfg.Log.Debug("layer ended", "ssrc", l.cfg.SSRC, "err", err)
 			return
 		}
-		l.packet(buf[:n])
+		l.Take(buf[:n], time.Now())
 	}
 }
 
-func (l *Layer) packet(pkt []byte) {
+// Take takes a packet of the layer, which it changes and does not keep, and when it came. It
+// does not block. What the stream gives is taken too, by the layer's reader.
+func (l *Layer) Take(pkt []byte, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	p := &l.parsed
-	if !l.parser.Parse(p, pkt) || !l.seen.first(p.Header.SequenceNumber) {
+	if !l.parser.Parse(p, pkt) {
 		return
 	}
-	now := time.Now()
+	seq, prev, follows := p.Header.SequenceNumber, l.seen.top, l.seen.begun
+	if !l.seen.first(seq) {
+		return
+	}
+	if follows && l.cfg.NACK {
+		l.lack(prev, seq, now)
+	}
 	if len(p.Payload) > 0 {
 		l.arrival.Store(now.UnixNano())
 	}
@@ -180,7 +198,8 @@ func (l *Layer) packet(pkt []byte) {
 	if l.red != nil {
 		l.recoverLost(pkt, p, now)
 	}
-	l.keep(p.Header.SequenceNumber, pkt, now)
+	l.keep(seq, pkt, now)
+	l.askAgain(now)
 	if l.cfg.Onset != nil {
 		l.listen(pkt, p.Header, now)
 	}
@@ -221,6 +240,7 @@ func (l *Layer) recoverLost(pkt []byte, p *fanout.Packet, now time.Time) {
 		b[start] = opusInRED
 		copy(b[start+1:], opus)
 		l.recovered.Add(1)
+		l.missing.forget(seq)
 		l.keep(seq, b, now)
 	})
 }

@@ -29,9 +29,11 @@ type bench struct {
 	layer   *Layer
 	packets stream
 	reports chan []rtcp.Packet
-	asked   []time.Time
+	asked   []time.Time // when anything was sent
+	sent    []rtcp.Packet
 	ended   int
 	onsets  int
+	found   int // times that the stream of repairs was looked for
 	pool    *fanout.Pool
 }
 
@@ -41,7 +43,8 @@ func newBench(mime string) *bench {
 		pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)),
 	}
 	b.layer = Start(Config{
-		SSRC: 7, Mime: mime, ClockRate: 48000, LevelID: 1, Stream: b.packets,
+		SSRC: 7, Mime: mime, ClockRate: 48000, LevelID: 1, Stream: b.packets, NACK: true,
+		Repairs: func() bool { b.found++; return b.found == 2 },
 		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
 			p, ok := <-b.reports
 			if !ok {
@@ -49,10 +52,13 @@ func newBench(mime string) *bench {
 			}
 			return p, nil, nil
 		},
-		WriteRTCP: func([]rtcp.Packet) error { b.asked = append(b.asked, time.Now()); return nil },
-		Ended:     func() { b.ended++ },
-		Onset:     func() { b.onsets++ },
-		Log:       slog.New(slog.DiscardHandler),
+		WriteRTCP: func(p []rtcp.Packet) error {
+			b.asked, b.sent = append(b.asked, time.Now()), append(b.sent, p...)
+			return nil
+		},
+		Ended: func() { b.ended++ },
+		Onset: func() { b.onsets++ },
+		Log:   slog.New(slog.DiscardHandler),
 	}, b.pool)
 	return b
 }
