@@ -14,6 +14,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/time/rate"
 
 	"diemcau/sfu/codec"
 )
@@ -27,6 +28,7 @@ type receiving struct {
 	reporter *reporter
 	bufs     *buffers
 	log      *slog.Logger
+	asks     *rate.Limiter
 
 	mu       sync.Mutex
 	writer   interceptor.RTCPWriter // guarded by mu
@@ -51,10 +53,14 @@ const (
 	feedbackSize  = 68 // bytes, with IP and UDP
 	reportEvery   = time.Second
 	maxReports    = 31 // blocks of one report
+	asksPerSecond = 400
 )
 
 func newReceiving(r *reporter, bufs *buffers, log *slog.Logger) *receiving {
-	return &receiving{reporter: r, bufs: bufs, log: log, streams: make(map[uint32]*received)}
+	return &receiving{
+		reporter: r, bufs: bufs, log: log, streams: make(map[uint32]*received),
+		asks: rate.NewLimiter(asksPerSecond, asksPerSecond/4),
+	}
 }
 
 // NewInterceptor implements interceptor.Factory, for one peer connection.
@@ -132,9 +138,9 @@ func (r *receiving) came(s *received, pkt []byte, now time.Time) bool {
 		return false
 	}
 	r.mu.Lock()
-	m := r.noteLocked(s, pkt, h, now)
+	to := r.noteLocked(s, pkt, h, now)
 	r.mu.Unlock()
-	return m != nil && r.repair(m, s.repaired, pkt, h, now)
+	return to != nil && r.repair(to, pkt, h, now)
 }
 
 // direct gives a packet of m's stream to who takes it at once, if there is somebody and
@@ -156,11 +162,11 @@ func (r *receiving) direct(m *media, pkt []byte, now time.Time) bool {
 		sink(pkt, now)
 		return true
 	}
-	return to != nil && r.repair(to, s.repaired, pkt, h, now)
+	return to != nil && r.repair(to, pkt, h, now)
 }
 
-// noteLocked notes a packet. It returns the buffer of the stream that it repairs, if any.
-func (r *receiving) noteLocked(s *received, pkt []byte, h codec.Header, now time.Time) *media {
+// noteLocked notes a packet. It returns the stream that it repairs, if any.
+func (r *receiving) noteLocked(s *received, pkt []byte, h codec.Header, now time.Time) *received {
 	if ext := codec.HeaderExtension(pkt, s.twcc); s.twcc != 0 && len(ext) >= 2 {
 		r.arrivals.Record(s.ssrc, binary.BigEndian.Uint16(ext), now.Sub(r.began).Microseconds())
 		r.untold += len(pkt)
@@ -170,17 +176,20 @@ func (r *receiving) noteLocked(s *received, pkt []byte, h codec.Header, now time
 		r.fresh = true
 		return nil
 	}
-	if s.repaired == nil || !s.repaired.begun {
-		return nil
+	if s.repaired != nil && s.repaired.begun {
+		return s.repaired
 	}
-	stream, _ := r.bufs.in.streams.Load(s.repaired.ssrc)
-	m, _ := stream.(*media)
-	return m
+	return nil
 }
 
-// repair puts a packet that was sent again among those of its stream, with m for a buffer.
-// false: that was not possible.
-func (r *receiving) repair(m *media, s *received, pkt []byte, h codec.Header, now time.Time) bool {
+// repair puts a packet that was sent again among those of stream s. false: that was not
+// possible.
+func (r *receiving) repair(s *received, pkt []byte, h codec.Header, now time.Time) bool {
+	stream, _ := r.bufs.in.streams.Load(s.ssrc)
+	m, ok := stream.(*media)
+	if !ok {
+		return false
+	}
 	if h.PayloadEnd-h.PayloadStart < 2 {
 		return true // padding only
 	}
@@ -282,7 +291,7 @@ func (r *receiving) dueLocked(now time.Time) (pkts []rtcp.Packet) {
 
 // feedbackIn is how long to wait with the next feedback, if so many bytes came in a time.
 func feedbackIn(size int, during time.Duration) time.Duration {
-	next := feedbackShare * feedbackSize * during / time.Duration(size)
+	next := feedbackShare * feedbackSize * min(during, time.Second) / time.Duration(size)
 	return min(max(next, leastFeedback), mostFeedback)
 }
 

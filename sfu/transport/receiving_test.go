@@ -225,3 +225,22 @@ func TestFeedbackIsATwentiethOfTheMedia(t *testing.T) {
 	require.Equal(t, mostFeedback, feedbackIn(100, time.Hour))
 	require.InDelta(t, 181*time.Millisecond, feedbackIn(7500, time.Second), float64(time.Millisecond)) // 60 kbit/s
 }
+
+func TestWhatAPublisherIsAskedForIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newFarEnd(t)
+		pli := []rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: 7}}
+		sent := 0
+		for range 2000 { // a second
+			if p.rep.ask(p.in, pli) == nil {
+				sent++
+			}
+			time.Sleep(time.Second / 2000)
+		}
+		require.InDelta(t, asksPerSecond*5/4, sent, 5)
+		require.Len(t, p.told(), sent)
+		p.close()
+		require.NoError(t, p.rep.ask(p.in, pli), "it is not known that nobody listens")
+		require.Empty(t, p.told())
+	})
+}

@@ -16,8 +16,9 @@ const (
 	reportTurns = 2
 )
 
-// ErrAsked says that so much waits to be sent to publishers that no more is taken.
-var ErrAsked = errors.New("transport: too much waits to be asked of publishers")
+// ErrAsked says that a publisher, or all of them, was asked for so much lately that this is not
+// asked for.
+var ErrAsked = errors.New("transport: too much was asked of the publisher")
 
 // asked is what a publisher is asked for at once.
 type asked struct {
@@ -82,6 +83,9 @@ func (r *reporter) remove(p *receiving) {
 
 // ask sends packets to a publisher soon, or returns ErrAsked.
 func (r *reporter) ask(of *receiving, pkts []rtcp.Packet) error {
+	if !of.asks.Allow() {
+		return ErrAsked
+	}
 	select {
 	case r.asked <- asked{of, pkts}:
 		return nil

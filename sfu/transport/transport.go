@@ -265,7 +265,7 @@ func (t *Transport) Take(ssrc uint32, fn func(pkt []byte, at time.Time)) {
 }
 
 // Ask sends RTCP packets to a publisher soon; it never blocks. It returns ErrAsked when
-// too much waits to be sent.
+// that is too much: a publisher may be asked 400 times a second.
 func (t *Transport) Ask(pkts []rtcp.Packet) error {
 	if t.in == nil {
 		return t.WriteRTCP(pkts)
