@@ -94,7 +94,11 @@ func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
 			}
 		})
 	case *rtcp.TransportLayerNack:
-		d.line.act(now, func() { d.resend(p.Nacks, now) })
+		d.line.act(now, func() {
+			if p.MediaSSRC == d.out.ssrc { // a compound is handed to all that it tells of
+				d.resend(p.Nacks, now)
+			}
+		})
 	case *rtcp.ReceiverReport:
 		d.received(p.Reports, now)
 	case *rtcp.SenderReport:
