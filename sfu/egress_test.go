@@ -140,7 +140,7 @@ func TestFeedbackIsTakenAtTheSocket(t *testing.T) {
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
 			took := make(chan uint64, 1)
-			room.post(func() { took <- room.participants["bob"].sub.FeedbackTaken() })
+			room.post(func() { took <- room.participants["bob"].sub.ReportsTaken() })
 			return <-took > 3
 		}, waitFor, waitFor/100)
 		_ = bob

@@ -33,7 +33,6 @@ type voice struct {
 	level   atomic.Uint32 // -dBov
 	loud    atomic.Uint32 // number of the first packet of the utterance
 	packets chan []byte
-	reports chan []rtcp.Packet
 	seq     uint16
 }
 
@@ -46,7 +45,7 @@ func (v *voice) Read(b []byte) (int, interceptor.Attributes, error) {
 }
 
 func newVoice(r *Room, p *participant, pool *fanout.Pool, id int) *voice {
-	v := &voice{id: uint16(id), packets: make(chan []byte), reports: make(chan []rtcp.Packet)}
+	v := &voice{id: uint16(id), packets: make(chan []byte)}
 	v.level.Store(127)
 	v.t = &publication{
 		p: p, info: &livekit.TrackInfo{Sid: fmt.Sprintf("TR_voice%03d", id), Type: livekit.TrackType_AUDIO},
@@ -56,10 +55,6 @@ func newVoice(r *Room, p *participant, pool *fanout.Pool, id int) *voice {
 	v.t.encoding = v.t.encodings[0]
 	v.t.layers[downtrack.MaxLayers-1] = uptrack.Start(uptrack.Config{
 		Mime: "audio/opus", ClockRate: 48000, LevelID: levelID, Stream: v, Log: slog.New(slog.DiscardHandler),
-		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-			<-v.reports
-			return nil, nil, io.EOF
-		},
 		WriteRTCP: func([]rtcp.Packet) error { return nil }, Ended: func() {}, Onset: p.onset,
 	}, pool)
 	p.published[v.t.info.Sid], r.tracks[v.t.info.Sid] = v.t, v.t
@@ -86,7 +81,6 @@ func (v *voice) say() {
 
 func (v *voice) close() {
 	close(v.packets)
-	close(v.reports)
 }
 
 // bareRoom is a room whose loop does not run.

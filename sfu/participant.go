@@ -214,14 +214,9 @@ func (p *participant) events(target livekit.SignalTarget) transport.Events {
 		},
 		Track: p.onTrack,
 		Data:  func(label string, msg []byte) { r.receiveData(p, label, msg) },
-		Feedback: func(packet []byte) {
+		Report: func(packet []byte) {
 			if target == livekit.SignalTarget_SUBSCRIBER || p.single {
-				p.line.Feedback(packet, time.Now())
-			}
-		},
-		Estimate: func(bps int64) {
-			if target == livekit.SignalTarget_SUBSCRIBER || p.single {
-				p.line.Estimate(bps, time.Now())
+				p.line.Report(packet, time.Now())
 			}
 		},
 		State: func(s webrtc.PeerConnectionState) {

@@ -7,8 +7,6 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/utils/guid"
-	"github.com/pion/interceptor"
-	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 	"google.golang.org/protobuf/proto"
 
@@ -187,12 +185,6 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	cfg := uptrack.Config{
 		SSRC: uint32(remote.SSRC()), Mime: strings.ToLower(l.codec.MimeType), ClockRate: l.codec.ClockRate,
 		Stream: remote, WriteRTCP: p.pub.Ask, Log: p.log,
-		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-			if remote.RID() != "" {
-				return receiver.ReadSimulcastRTCP(remote.RID())
-			}
-			return receiver.ReadRTCP()
-		},
 		NACK: slices.ContainsFunc(l.codec.RTCPFeedback, func(f webrtc.RTCPFeedback) bool {
 			return f.Type == webrtc.TypeRTCPFBNACK && f.Parameter == ""
 		}),
@@ -219,7 +211,7 @@ func (p *participant) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 		}
 	}
 	layer := uptrack.Start(cfg, p.room.node.fan)
-	p.pub.Take(cfg.SSRC, layer.Take)
+	p.pub.Take(cfg.SSRC, layer.Take, layer.Reported)
 	p.room.post(func() {
 		l.layer = layer
 		p.addLayer(l)

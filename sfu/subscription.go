@@ -199,7 +199,6 @@ func (s *subscription) release() {
 	if !p.closed {
 		p.sub.Negotiate(false)
 	}
-	p.room.node.cleanup(s.down.Wait)
 }
 
 // subscribed is called when a subscription is negotiated; it tells the publisher

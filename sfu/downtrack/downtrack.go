@@ -11,11 +11,9 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -84,8 +82,6 @@ type DownTrack struct {
 	sent   atomic.Uint64
 	resent atomic.Uint64
 	asked  atomic.Uint64
-	wg     sync.WaitGroup // the report reader
-	begin  sync.Mutex     // held where that may begin, and by Close: none does after it
 
 	out      output
 	started  bool
@@ -169,16 +165,9 @@ func (d *DownTrack) setCodec(c webrtc.RTPCodecCapability) {
 	d.scalable = d.mime == codec.MimeVP9 || d.mime == codec.MimeAV1
 }
 
-// Wait returns when the report reader has ended, which it does when the sender
-// is stopped. Call it after Close.
-func (d *DownTrack) Wait() { d.wg.Wait() }
-
 // Close stops the stream without waiting.
 func (d *DownTrack) Close() {
-	d.begin.Lock()
-	closed := d.closed.Swap(true)
-	d.begin.Unlock()
-	if closed {
+	if d.closed.Swap(true) {
 		return
 	}
 	d.worker.Do(func() {
@@ -355,12 +344,6 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 			out.redPT = uint8(c.PayloadType)
 		}
 	}
-	d.begin.Lock()
-	if !d.closed.Load() {
-		d.wg.Add(1)
-		go d.readReports(ctx.RTCPReader())
-	}
-	d.begin.Unlock()
 	d.worker.Do(func() {
 		if !d.closed.Load() {
 			d.out = out
@@ -470,24 +453,4 @@ func fmtp(line, key string) string {
 		return "0"
 	}
 	return ""
-}
-
-// readReports reads the subscriber's RTCP until the sender stops.
-func (d *DownTrack) readReports(r interceptor.RTCPReader) {
-	defer d.wg.Done()
-	buf := make([]byte, maxPacket)
-	for {
-		n, _, err := r.Read(buf, interceptor.Attributes{})
-		if err != nil {
-			return
-		}
-		pkts, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			d.cfg.Log.Debug("RTCP of a subscriber does not parse", "track", d.ID(), "err", err)
-			continue
-		}
-		for _, p := range pkts {
-			d.feedback(p, time.Now())
-		}
-	}
 }

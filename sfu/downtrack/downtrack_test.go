@@ -23,7 +23,6 @@ import (
 // source is a layer fed by a test.
 type source struct {
 	packets chan []byte
-	reports chan []rtcp.Packet
 	asked   chan struct{} // key-frame requests
 	layer   *uptrack.Layer
 }
@@ -40,13 +39,12 @@ func (s *source) Read(b []byte) (int, interceptor.Attributes, error) {
 // recorder behind. Tests of what takes its time have it in a bubble of synctest, for on a
 // busy machine any time may pass between two packets.
 type bench struct {
-	t       testing.TB
-	pool    *fanout.Pool
-	worker  *fanout.Worker
-	line    *Line
-	layers  [MaxLayers]*source
-	down    *DownTrack
-	reports chan []byte // RTCP of the subscriber
+	t      testing.TB
+	pool   *fanout.Pool
+	worker *fanout.Worker
+	line   *Line
+	layers [MaxLayers]*source
+	down   *DownTrack
 
 	mu   sync.Mutex
 	sent []*rtp.Packet
@@ -59,7 +57,7 @@ const (
 )
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)), reports: make(chan []byte)}
+	b := &bench{t: t, pool: fanout.New(1, nil, slog.New(slog.DiscardHandler))}
 	b.worker = b.pool.Worker()
 	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: slog.New(slog.DiscardHandler)}, b.worker)
 	b.down = New(Config{
@@ -68,16 +66,9 @@ func newBench(t testing.TB) *bench {
 		Log:   slog.New(slog.DiscardHandler),
 	}, b.line, Wish{Layer: MaxLayers - 1})
 	for i := range b.layers {
-		s := &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)}
+		s := &source{packets: make(chan []byte), asked: make(chan struct{}, 1000)}
 		s.layer = uptrack.Start(uptrack.Config{
 			SSRC: uint32(i + 1), Mime: codec.MimeVP8, ClockRate: 90000, Stream: s,
-			ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-				p, ok := <-s.reports
-				if !ok {
-					return nil, nil, io.EOF
-				}
-				return p, nil, nil
-			},
 			WriteRTCP: func([]rtcp.Packet) error { s.asked <- struct{}{}; return nil },
 			Ended:     func() {}, Log: slog.New(slog.DiscardHandler),
 		}, b.pool)
@@ -94,12 +85,9 @@ func newBench(t testing.TB) *bench {
 	t.Cleanup(func() {
 		for _, s := range b.layers {
 			close(s.packets)
-			close(s.reports)
 			s.layer.Wait()
 		}
-		close(b.reports)
 		b.down.Close()
-		b.down.Wait()
 		b.pool.Close()
 	})
 	return b
@@ -119,18 +107,8 @@ func (b *bench) SSRCRetransmission() webrtc.SSRC                        { return
 func (b *bench) SSRCForwardErrorCorrection() webrtc.SSRC                { return 0 }
 func (b *bench) WriteStream() webrtc.TrackLocalWriter                   { return b }
 func (b *bench) ID() string                                             { return "id" }
-func (b *bench) RTCPReader() interceptor.RTCPReader                     { return reader{b} }
+func (b *bench) RTCPReader() interceptor.RTCPReader                     { return nil }
 func (b *bench) Write([]byte) (int, error)                              { return 0, io.ErrClosedPipe }
-
-type reader struct{ b *bench }
-
-func (r reader) Read(buf []byte, _ interceptor.Attributes) (int, interceptor.Attributes, error) {
-	p, ok := <-r.b.reports
-	if !ok {
-		return 0, nil, io.EOF
-	}
-	return copy(buf, p), nil, nil
-}
 
 func (b *bench) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 	b.mu.Lock()
@@ -152,6 +130,13 @@ func (b *bench) settle() {
 	done := make(chan struct{})
 	require.True(b.t, b.worker.Do(func() { close(done) }))
 	<-done
+}
+
+// hear gives the line an RTCP packet of the subscriber's, and waits until it has been heard.
+func (b *bench) hear(packet []byte) {
+	b.t.Helper()
+	require.True(b.t, b.worker.Do(func() { b.line.Told(packet, time.Now()) }))
+	b.settle()
 }
 
 type frame struct {
@@ -277,10 +262,8 @@ func TestNACKIsAnsweredByRTXOncePerRoundTrip(t *testing.T) {
 			MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}, {PacketID: lost.SequenceNumber + 9000}},
 		}})
 		require.NoError(t, err)
-		b.reports <- nack
-		b.reports <- nack // at once again: the copy may still be on its way
-		b.reports <- []byte("not RTCP")
-		b.settle()
+		b.hear(append(nack, nack...)) // at once again: the copy may still be on its way
+		b.hear([]byte("not RTCP"))
 		got := b.packets()[5:]
 		require.Len(t, got, 1)
 		require.Equal(t, uint32(testRTX), got[0].SSRC)
@@ -322,9 +305,7 @@ func TestWhatWasGivenUpIsNotSentAgain(t *testing.T) {
 			}})
 			require.NoError(t, err)
 			before := len(b.packets())
-			b.reports <- raw
-			b.reports <- []byte("not RTCP") // taken only when the NACK has been
-			b.settle()
+			b.hear(raw)
 			return len(b.packets()) - before
 		}
 		old := b.packets()[2]
@@ -358,7 +339,7 @@ func TestPLIReachesTheLayerBeingSent(t *testing.T) {
 		pli, err := rtcp.Marshal([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: testSSRC}})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { // requests are throttled
-			b.reports <- pli
+			b.hear(pli)
 			return len(b.layers[2].asked) > 0
 		}, 2*time.Second, 20*time.Millisecond)
 		require.Empty(t, b.layers[1].asked)
@@ -387,30 +368,45 @@ func TestRoundTripTimeAndLossComeFromReceiverReports(t *testing.T) {
 			SSRC: testSSRC, FractionLost: 64, LastSenderReport: uint32(sr.NTPTime >> 16),
 		}}}})
 		require.NoError(t, err)
-		b.reports <- rr
+		b.hear(rr)
 		require.Eventually(t, func() bool { return b.down.Stats().Lost == 64 }, time.Second, time.Millisecond)
 		require.Positive(t, b.down.Stats().RTT)
 	})
 }
 
-// TestAStreamThatIsOverIsNotRead: it may be negotiated still, while its end is awaited.
-func TestAStreamThatIsOverIsNotRead(t *testing.T) {
+// TestReportsAreForTheStreamsTheyName: a compound may tell of several.
+func TestReportsAreForTheStreamsTheyName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		d := New(b.down.cfg, b.line, Wish{Layer: None})
-		d.Close()
-		ended := make(chan struct{})
-		go func() {
-			d.Wait()
-			close(ended)
-		}()
-		_, err := d.Bind(b)
-		require.NoError(t, err)
-		select {
-		case <-ended:
-		case <-time.After(time.Minute):
-			t.Error("its reports are read")
+		b.feed(frame{layer: 2, seq: 10, ts: 1000, pic: 1, start: true, key: true, mk: true})
+		seq := b.packets()[0].SequenceNumber
+		nack := &rtcp.TransportLayerNack{MediaSSRC: testSSRC + 1, Nacks: []rtcp.NackPair{{PacketID: seq}}}
+		report := &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: testSSRC + 1, FractionLost: 9}, {SSRC: testSSRC, FractionLost: 5}}}
+		hear := func(pkts ...rtcp.Packet) {
+			raw, err := rtcp.Marshal(pkts)
+			require.NoError(t, err)
+			b.hear(raw)
 		}
+		hear(report, nack, &rtcp.PictureLossIndication{MediaSSRC: testSSRC + 1}, &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 1}}})
+		require.Len(t, b.packets(), 1)
+		require.Equal(t, uint8(5), b.down.Stats().Lost)
+		require.Zero(t, b.down.Stats().KeyAsked)
+		nack.MediaSSRC = testSSRC
+		hear(report, nack, &rtcp.PictureLossIndication{MediaSSRC: testSSRC}, &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 1}, {SSRC: testSSRC}}})
+		require.Len(t, b.packets(), 2)
+		require.Equal(t, uint64(2), b.down.Stats().KeyAsked)
+
+		raw, err := rtcp.Marshal([]rtcp.Packet{report, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 777_000, SSRCs: []uint32{testSSRC}}})
+		require.NoError(t, err)
+		b.hear(raw[:len(raw)-4])
+		estimated := func() (bps int64) {
+			b.worker.Do(func() { bps = b.line.est.Target() })
+			b.settle()
+			return bps
+		}
+		require.EqualValues(t, startEstimate, estimated(), "cut off")
+		b.hear(raw)
+		require.EqualValues(t, 777_000, estimated())
 	})
 }
 

@@ -3,14 +3,12 @@ package downtrack
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -68,21 +66,13 @@ func newHall(tb testing.TB, viewers int) *hall {
 	require.NoError(tb, err)
 	h.to, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) // what it does not read is dropped
 	require.NoError(tb, err)
-	h.source = &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)}
+	h.source = &source{packets: make(chan []byte), asked: make(chan struct{}, 1000)}
 	h.source.layer = uptrack.Start(uptrack.Config{
 		SSRC: 1, Mime: codec.MimeVP8, ClockRate: 90000, Stream: h.source,
-		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-			_, ok := <-h.source.reports
-			if !ok {
-				return nil, nil, io.EOF
-			}
-			return nil, nil, nil
-		},
 		WriteRTCP: func([]rtcp.Packet) error { return nil }, Ended: func() {}, Log: log,
 	}, h.pool)
 	key := seal.Keys{Profile: srtp.ProtectionProfileAeadAes128Gcm, Key: make([]byte, 16), Salt: make([]byte, 12)}
 	var v viewer
-	v.reports = make(chan []byte)
 	for range viewers {
 		var route atomic.Pointer[egress.Route]
 		route.Store(&egress.Route{Socket: h.conn, To: h.to.LocalAddr().(*net.UDPAddr).AddrPort()})
@@ -108,12 +98,9 @@ func newHall(tb testing.TB, viewers int) *hall {
 	}
 	tb.Cleanup(func() {
 		close(h.source.packets)
-		close(h.source.reports)
 		h.source.layer.Wait()
-		close(v.reports)
 		for _, d := range h.downs {
 			d.Close()
-			d.Wait()
 		}
 		h.pool.Close()
 		_ = h.conn.Close()

@@ -82,50 +82,24 @@ func (h *history) get(out uint16) *sentPacket {
 
 func (h *history) clear() { clear(h.ring) }
 
-// feedback handles one RTCP packet of the subscriber; it runs on the report
-// reader's goroutine and passes what concerns packets to the worker.
-func (d *DownTrack) feedback(p rtcp.Packet, now time.Time) {
-	switch p := p.(type) {
-	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-		d.asked.Add(1)
-		d.line.act(now, func() {
-			if d.current != None && d.layers[d.current] != nil {
-				d.layers[d.current].RequestKeyFrame()
-			}
-		})
-	case *rtcp.TransportLayerNack:
-		d.line.act(now, func() {
-			if p.MediaSSRC == d.out.ssrc { // a compound is handed to all that it tells of
-				d.resend(p.Nacks, now)
-			}
-		})
-	case *rtcp.ReceiverReport:
-		d.received(p.Reports, now)
-	case *rtcp.SenderReport:
-		d.received(p.Reports, now)
+// received takes a receiver's report of the stream.
+func (d *DownTrack) received(r rtcp.ReceptionReport, now time.Time) {
+	d.lost.Store(uint32(r.FractionLost))
+	d.lostAt.Store(now.UnixNano())
+	if at, ok := d.reports.at(r.LastSenderReport); ok {
+		// RTT, RFC 3550 section 6.4.1: now - LSR - DLSR.
+		rtt := now.Sub(at) - time.Duration(r.Delay)*time.Second/65536
+		d.rtt.Store(int64(max(rtt, time.Millisecond)))
+		d.line.est.SetRTT(max(rtt, time.Millisecond))
 	}
 }
 
-// received takes the blocks of one report, which tell of other streams too.
-func (d *DownTrack) received(reports []rtcp.ReceptionReport, now time.Time) {
-	if len(reports) == 0 {
-		return
+// wantsKeyFrame answers a PLI or FIR.
+func (d *DownTrack) wantsKeyFrame() {
+	d.asked.Add(1)
+	if d.current != None && d.layers[d.current] != nil {
+		d.layers[d.current].RequestKeyFrame()
 	}
-	d.line.act(now, func() {
-		for _, r := range reports {
-			if r.SSRC != d.out.ssrc {
-				continue
-			}
-			d.lost.Store(uint32(r.FractionLost))
-			d.lostAt.Store(now.UnixNano())
-			if at, ok := d.reports.at(r.LastSenderReport); ok {
-				// RTT, RFC 3550 section 6.4.1: now - LSR - DLSR.
-				rtt := now.Sub(at) - time.Duration(r.Delay)*time.Second/65536
-				d.rtt.Store(int64(max(rtt, time.Millisecond)))
-				d.line.est.SetRTT(max(rtt, time.Millisecond))
-			}
-		}
-	})
 }
 
 // resend answers a NACK (RFC 4585 section 6.2.1), by RTX (RFC 4588) where it was

@@ -42,12 +42,12 @@ func TestTooMuchRTCPIsSpokenOfOnce(t *testing.T) {
 	l := NewLine(LineConfig{Log: slog.New(slog.NewTextHandler(&out, nil))}, pool.Worker())
 	now := time.Now()
 	for range 3 * feedbackPerSecond {
-		l.Estimate(1e6, now)
+		l.Report(nil, now)
 	}
 	require.Equal(t, 1, strings.Count(out.String(), "RTCP beyond the limit ignored"))
 	now = now.Add(floodEvery)
 	for range 3 * feedbackPerSecond {
-		l.Estimate(1e6, now)
+		l.Report(nil, now)
 	}
 	require.Equal(t, 2, strings.Count(out.String(), "RTCP beyond the limit ignored"))
 }
@@ -73,26 +73,14 @@ func FuzzFeedback(f *testing.F) {
 	f.Add([]byte{0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 7, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 0})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		b.t = t // f may not be used in here
-		pkts, err := rtcp.Unmarshal(raw)
-		if err != nil {
-			return
-		}
 		before := len(b.packets())
-		for _, p := range pkts {
-			now = now.Add(time.Second / feedbackPerSecond) // none is too much
-			b.down.feedback(p, now)
-			switch p := p.(type) {
-			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				b.line.Estimate(int64(p.Bitrate), now)
-			default:
-				b.line.Feedback(raw, now)
-			}
-		}
+		now = now.Add(time.Second / feedbackPerSecond)
+		b.worker.Do(func() { b.line.Told(raw, now) })
 		var bps int64
 		b.worker.Do(func() { bps = b.line.est.Target() })
 		b.settle()
-		if again := len(b.packets()) - before; again > 2*maxNackedOnce*len(pkts) {
-			t.Fatalf("%d packets for %d", again, len(pkts))
+		if again := len(b.packets()) - before; again > 2*maxNackedOnce*len(raw)/12 {
+			t.Fatalf("%d packets for %d bytes", again, len(raw))
 		}
 		if bps < minEstimate || bps > maxEstimate {
 			t.Fatalf("target %d", bps)

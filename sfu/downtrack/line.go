@@ -129,52 +129,6 @@ func (l *Line) Close() {
 	l.worker.Do(func() { l.worker.Remove(l) })
 }
 
-// Feedback takes transport-wide feedback of the subscriber's, an RTCP packet, and
-// copies it. Beyond 500 RTCP packets a second they are ignored.
-func (l *Line) Feedback(packet []byte, now time.Time) {
-	if l.allow(now) && !l.worker.Tell(l, packet, now) {
-		l.tooMuch(now)
-	}
-}
-
-// Told implements fanout.Line, with feedback.
-func (l *Line) Told(packet []byte, at time.Time) {
-	l.estimate = true
-	l.est.Feedback(packet, at)
-	l.look(at)
-}
-
-// Estimate takes the subscriber's own estimate of what it can receive (REMB), in bits
-// per second.
-func (l *Line) Estimate(bps int64, now time.Time) {
-	l.act(now, func() {
-		l.estimate = true
-		l.est.REMB(bps, now)
-	})
-}
-
-// act has the worker do what a subscriber's RTCP asks, within its rate.
-func (l *Line) act(now time.Time, fn func()) {
-	if l.allow(now) {
-		l.worker.Do(fn)
-	}
-}
-
-// allow tells whether one more RTCP packet is acted on.
-func (l *Line) allow(now time.Time) bool {
-	if l.limiter.AllowN(now, 1) {
-		return true
-	}
-	l.tooMuch(now)
-	return false
-}
-
-func (l *Line) tooMuch(now time.Time) {
-	if l.flooded.AllowN(now, 1) {
-		l.cfg.Log.Warn("RTCP beyond the limit ignored", "perSecond", feedbackPerSecond)
-	}
-}
-
 // Tick implements fanout.Line.
 func (l *Line) Tick(now time.Time) {
 	l.ticks++

@@ -171,9 +171,7 @@ func TestSoundIsSentAgainBitByBit(t *testing.T) {
 				MediaSSRC: testSSRC, Nacks: []rtcp.NackPair{{PacketID: lost.SequenceNumber}},
 			}})
 			require.NoError(t, err)
-			b.reports <- nack
-			b.reports <- nil // taken only after the one before was dealt with
-			b.settle()
+			b.hear(nack)
 			got := b.packets()
 			require.Len(t, got, before+1)
 			want, err := lost.Marshal()

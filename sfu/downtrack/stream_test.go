@@ -3,7 +3,6 @@ package downtrack
 import (
 	"bufio"
 	"encoding/hex"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -44,9 +42,9 @@ func (b *streamBench) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
 func newStreamBench(t testing.TB, cfg Config, from string, formats ...webrtc.RTPCodecParameters) *streamBench {
 	log := slog.New(slog.DiscardHandler)
 	b := &streamBench{
-		bench:   &bench{t: t, pool: fanout.New(1, nil, log), reports: make(chan []byte)},
+		bench:   &bench{t: t, pool: fanout.New(1, nil, log)},
 		formats: formats,
-		source:  &source{packets: make(chan []byte), reports: make(chan []rtcp.Packet), asked: make(chan struct{}, 1000)},
+		source:  &source{packets: make(chan []byte), asked: make(chan struct{}, 1000)},
 	}
 	b.worker = b.pool.Worker()
 	b.line = NewLine(LineConfig{WriteRTCP: b.WriteRTCP, Log: log}, b.worker)
@@ -54,10 +52,6 @@ func newStreamBench(t testing.TB, cfg Config, from string, formats ...webrtc.RTP
 	b.down = New(cfg, b.line, Wish{Layer: MaxLayers - 1})
 	b.source.layer = uptrack.Start(uptrack.Config{
 		SSRC: 1, Mime: strings.ToLower(from), ClockRate: cfg.Codec.ClockRate, DescriptorID: testDescriptorID, Stream: b.source,
-		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-			<-b.source.reports
-			return nil, nil, io.EOF
-		},
 		WriteRTCP: func([]rtcp.Packet) error { b.source.asked <- struct{}{}; return nil },
 		Ended:     func() {}, Log: log,
 	}, b.pool)
@@ -67,11 +61,8 @@ func newStreamBench(t testing.TB, cfg Config, from string, formats ...webrtc.RTP
 	b.down.Start()
 	t.Cleanup(func() {
 		close(b.source.packets)
-		close(b.source.reports)
 		b.source.layer.Wait()
-		close(b.reports)
 		b.down.Close()
-		b.down.Wait()
 		b.pool.Close()
 	})
 	return b

@@ -17,8 +17,6 @@ const (
 	maxStreams      = 4096      // SSRCs of one peer connection, its own and those it names
 	rtpBufferBytes  = 1_000_000 // per stream, as the SRTP stack has it by default
 	rtpWaitingBytes = 8 << 20   // of all streams of a peer connection
-	rtcpBufferBytes = 100_000   // per SSRC whose reports are read
-	rtcpUnreadBytes = 2_000     // per SSRC whose reports nobody has read yet
 )
 
 // buffers makes the receive buffers of one peer connection.
@@ -28,8 +26,7 @@ type buffers struct {
 	exceeded func()       // called when there are too many
 	overrun  func()       // called once, when too much waits
 	overran  sync.Once
-	feedback func([]byte)
-	estimate func(bps int64)
+	report   func([]byte) // called for each RTCP packet
 	in       incoming
 }
 
@@ -41,9 +38,7 @@ func (b *buffers) make(kind packetio.BufferPacketType, ssrc uint32) io.ReadWrite
 		return ended{}
 	}
 	if kind == packetio.RTCPBufferPacket {
-		buf := packetio.NewBuffer()
-		buf.SetLimitSize(rtcpUnreadBytes)
-		return &reports{Buffer: buf, all: b}
+		return &reports{all: b, ssrc: ssrc, closed: make(chan struct{})}
 	}
 	m := &media{all: b, ssrc: ssrc, buf: newMediaBuffer()}
 	b.in.streams.Store(ssrc, m)
@@ -192,51 +187,51 @@ func (m *media) Close() error {
 	return m.buf.Close()
 }
 
-// reports is the receive buffer of the RTCP packets about one SSRC. Those that
-// speak of the whole connection are passed on instead of kept: a receiver names
-// any SSRC in them, also one that nobody reads reports of.
+// reports stands where the peer connection would keep the RTCP packets about one SSRC. It
+// passes them on; nobody reads them there.
 type reports struct {
-	*packetio.Buffer
-	all  *buffers
-	read atomic.Bool
-	once sync.Once
+	all    *buffers
+	ssrc   uint32
+	once   sync.Once
+	closed chan struct{}
 }
 
-// Write never fails: the packet may be for other SSRCs too, and others may
-// follow it in its compound, which would be lost with what does not fit.
+// Write takes a packet, of which those for the other SSRCs that it tells of are given it too:
+// it is passed on once. It never fails.
 func (r *reports) Write(p []byte) (int, error) {
-	switch {
-	case isFeedback(p):
-		r.all.feedback(p)
-	case len(p) >= rtcpHeader && p[1] == uint8(rtcp.TypePayloadSpecificFeedback) && p[0]&0x1F == rtcp.FormatREMB:
-		var remb rtcp.ReceiverEstimatedMaximumBitrate
-		if remb.Unmarshal(p) == nil {
-			r.all.estimate(int64(remb.Bitrate))
-		}
-	default:
-		_, _ = r.Buffer.Write(p)
+	if ssrc, ok := firstOf(p); ok && ssrc == r.ssrc {
+		r.all.report(p)
 	}
 	return len(p), nil
 }
 
-// isFeedback tells transport-wide feedback, SRTCP or RTCP, by what is in the clear.
-func isFeedback(p []byte) bool {
-	return len(p) >= rtcpHeader && p[0]>>6 == 2 && p[0]&0x1F == rtcp.FormatTCC && p[1] == uint8(rtcp.TypeTransportSpecificFeedback)
+// firstOf is the first SSRC that an RTCP packet tells of.
+func firstOf(p []byte) (ssrc uint32, ok bool) {
+	pkts, err := rtcp.Unmarshal(p)
+	if err != nil {
+		return 0, false
+	}
+	for _, pkt := range pkts {
+		if of := pkt.DestinationSSRC(); len(of) > 0 {
+			return of[0], true
+		}
+	}
+	return 0, false
 }
 
-func (r *reports) Read(p []byte) (int, error) {
-	if !r.read.Swap(true) {
-		r.SetLimitSize(rtcpBufferBytes)
-	}
-	return r.Buffer.Read(p)
+// Read gives nothing until the end.
+func (r *reports) Read([]byte) (int, error) {
+	<-r.closed
+	return 0, io.EOF
 }
 
 func (r *reports) Close() error {
-	r.once.Do(func() { r.all.count.Add(-1) })
-	return r.Buffer.Close()
+	r.once.Do(func() {
+		r.all.count.Add(-1)
+		close(r.closed)
+	})
+	return nil
 }
-
-const rtcpHeader = 4 // bytes, RFC 3550 section 6.1
 
 // ended is a stream that takes no packets and gives none.
 type ended struct{}

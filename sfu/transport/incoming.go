@@ -36,7 +36,14 @@ func isRTP(b []byte) bool {
 	return len(b) > rtpHeader && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
 }
 
-const rtpHeader = 12 // bytes, RFC 3550 section 5.1
+// isRTCP tells an SRTCP packet from everything else.
+func isRTCP(b []byte) bool { return len(b) > rtcpHeader && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223 }
+
+// Headers, in bytes (RFC 3550 sections 5.1 and 6.4.1).
+const (
+	rtpHeader  = 12
+	rtcpHeader = 4
+)
 
 // take takes a packet from the peer; false leaves it to the peer connection.
 func (o *outlet) take(b []byte) bool {

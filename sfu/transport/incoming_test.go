@@ -29,7 +29,7 @@ func newPublisher(t *testing.T) *publisher {
 	t.Helper()
 	p := &publisher{t: t, bufs: &buffers{exceeded: func() {}, overrun: func() {}}}
 	p.in = newReceiving(newReporter(), p.bufs, slog.New(slog.DiscardHandler))
-	p.o = &outlet{feedback: func([]byte) {}, receiving: p.in}
+	p.o = &outlet{report: func([]byte) {}, receiving: p.in}
 	t.Cleanup(func() {
 		require.NoError(t, p.in.Close())
 		p.in.reporter.close()

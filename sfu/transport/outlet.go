@@ -11,14 +11,14 @@ import (
 
 // outlet is a peer connection's part outside of Pion: what is sent to the peer is
 // sealed with its keys and goes the way that ICE has chosen, and the peer's media
-// and transport-wide feedback, of which there is much, are taken where they come in.
+// and reports are taken where they come in.
 type outlet struct {
 	keys  keys
 	paths *paths
 
-	feedback  func([]byte)
+	report    func([]byte)
 	receiving *receiving    // nil: no media is taken
-	taken     atomic.Uint64 // feedback packets
+	taken     atomic.Uint64 // RTCP packets
 	received  atomic.Uint64 // media packets taken
 
 	mu     sync.Mutex
@@ -65,9 +65,9 @@ func (t *Transport) MediaTaken() uint64 {
 	return t.outlet.received.Load()
 }
 
-// FeedbackTaken counts the feedback packets of the peer's that did not go through the
+// ReportsTaken counts the RTCP packets of the peer's that did not go through the
 // peer connection.
-func (t *Transport) FeedbackTaken() uint64 {
+func (t *Transport) ReportsTaken() uint64 {
 	if t.outlet == nil {
 		return 0
 	}
@@ -109,9 +109,9 @@ func (p *peers) move(o *outlet, from, to *egress.Route) {
 	}
 }
 
-// tap takes a datagram if it is feedback or media of a peer.
+// tap takes a datagram if it is media of a peer or RTCP.
 func (p *peers) tap(b []byte, from netip.AddrPort) bool {
-	if !isFeedback(b) && !isRTP(b) {
+	if !isRTCP(b) && !isRTP(b) {
 		return false
 	}
 	p.mu.RLock()
@@ -120,25 +120,11 @@ func (p *peers) tap(b []byte, from netip.AddrPort) bool {
 	return o != nil && o.take(b)
 }
 
-// Sizes of what follows the packets in an SRTCP packet (RFC 3711 section 3.4, RFC
-// 7714 section 9.2), in bytes.
-const (
-	srtcpIndex = 4
-	hmacTag    = 10
-	gcmTag     = 16
-)
-
-// reports takes a packet that is transport-wide feedback and nothing else. Header and
-// length of an SRTCP packet are in the clear. Once the keys are known it takes all of
-// these, also what turns out to be forged or a replay: the peer connection has not seen
-// their indices.
+// reports takes an SRTCP packet. Once the keys are known it takes all of them, also what turns
+// out to be forged or a replay: the peer connection has not seen their indices.
 func (o *outlet) reports(b []byte) bool {
-	if !isFeedback(b) {
+	if !isRTCP(b) {
 		return false
-	}
-	size := 4 * (int(b[2])<<8 + int(b[3]) + 1)
-	if tail := len(b) - size - srtcpIndex; tail != gcmTag && tail != hmacTag {
-		return false // others follow in its compound
 	}
 	o.openMu.Lock()
 	defer o.openMu.Unlock()
@@ -150,7 +136,7 @@ func (o *outlet) reports(b []byte) bool {
 	}
 	if pkt, err := o.opener.OpenRTCP(o.opened, b); err == nil {
 		o.taken.Add(1)
-		o.feedback(pkt)
+		o.report(pkt)
 	}
 	return true
 }

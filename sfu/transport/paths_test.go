@@ -124,7 +124,7 @@ func TestAPeerWithManyAddressesIsRememberedByFew(t *testing.T) {
 func feedbackOutlet(t *testing.T) (o *outlet, got *[][]byte, protect func(rtcp.Packet) []byte) {
 	t.Helper()
 	got = new([][]byte)
-	o = &outlet{feedback: func(b []byte) { *got = append(*got, bytes.Clone(b)) }}
+	o = &outlet{report: func(b []byte) { *got = append(*got, bytes.Clone(b)) }}
 	k := seal.Keys{Profile: srtp.ProtectionProfileAeadAes128Gcm,
 		Key: make([]byte, 16), Salt: make([]byte, 12), PeerKey: []byte("0123456789abcdef"), PeerSalt: make([]byte, 12)}
 	o.keys.exported = &k
@@ -148,7 +148,7 @@ func feedbackPacket(base uint16) *rtcp.TransportLayerCC {
 	}
 }
 
-func TestOnlyFeedbackIsTaken(t *testing.T) {
+func TestReportsAreTaken(t *testing.T) {
 	o, got, protect := feedbackOutlet(t)
 	sealed := protect(feedbackPacket(7))
 	require.True(t, o.reports(sealed))
@@ -158,12 +158,13 @@ func TestOnlyFeedbackIsTaken(t *testing.T) {
 	forged[len(forged)-10] ^= 1
 	require.True(t, o.reports(forged))
 	require.Len(t, *got, 1)
-	require.False(t, o.reports(protect(&rtcp.PictureLossIndication{MediaSSRC: 1})))
-	compound := append(protect(feedbackPacket(9)), 0, 0, 0, 0)
-	require.False(t, o.reports(compound), "others follow in its compound")
-	for n := range 8 {
-		require.False(t, o.reports(sealed[:n]))
+	require.True(t, o.reports(protect(&rtcp.PictureLossIndication{MediaSSRC: 1})))
+	require.Len(t, *got, 2)
+	for n := range len(sealed) {
+		o.reports(sealed[:n])
 	}
+	require.Len(t, *got, 2)
+	require.False(t, o.reports(dtlsPacket))
 	unknown := &outlet{}
 	require.False(t, unknown.reports(sealed), "without keys the peer connection has it")
 }

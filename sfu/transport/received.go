@@ -9,11 +9,12 @@ import (
 // received is what is known of a stream that is received.
 type received struct {
 	ssrc     uint32
-	rate     uint32    // Hz
-	twcc     uint8     // header extension of the transport-wide sequence number; 0: none
-	repair   bool      // it repairs another (RTX)
-	repaired *received // which, once that is known
-	pt       uint8     // of the newest packet
+	rate     uint32                                     // Hz
+	twcc     uint8                                      // header extension of the transport-wide sequence number; 0: none
+	repair   bool                                       // it repairs another (RTX)
+	repaired *received                                  // which, once that is known
+	pt       uint8                                      // of the newest packet
+	told     func(ntp uint64, rtp uint32, at time.Time) // of sender reports; may be nil
 
 	// RFC 3550 appendix A.1, A.3 and A.8.
 	begun          bool
@@ -71,7 +72,7 @@ func (s *received) count(seq uint16, ts uint32, pt uint8, now time.Time) {
 
 func (s *received) restart(seq uint16) {
 	*s = received{
-		ssrc: s.ssrc, rate: s.rate, twcc: s.twcc, repair: s.repair, repaired: s.repaired,
+		ssrc: s.ssrc, rate: s.rate, twcc: s.twcc, repair: s.repair, repaired: s.repaired, told: s.told,
 		reportMid: s.reportMid, reportOn: s.reportOn,
 		begun: true, base: uint32(seq), top: uint32(seq), badSeq: noBadSeq,
 	}

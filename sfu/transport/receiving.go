@@ -211,17 +211,6 @@ func (r *receiving) repair(s *received, pkt []byte, h codec.Header, now time.Tim
 	return m.put(pkt) == nil
 }
 
-// BindRTCPReader has it see the peer's sender reports.
-func (r *receiving) BindRTCPReader(reader interceptor.RTCPReader) interceptor.RTCPReader {
-	return interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-		n, a, err := reader.Read(b, a)
-		if err == nil {
-			r.reported(b[:n], time.Now())
-		}
-		return n, a, err
-	})
-}
-
 // reported looks for sender reports in a compound packet, which begins with one if there
 // is one (RFC 3550 section 6.1).
 func (r *receiving) reported(b []byte, now time.Time) {
@@ -230,9 +219,24 @@ func (r *receiving) reported(b []byte, now time.Time) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.streams[binary.BigEndian.Uint32(b[4:])]; s != nil {
+	s := r.streams[binary.BigEndian.Uint32(b[4:])]
+	var told func(uint64, uint32, time.Time)
+	if s != nil {
 		s.reportMid, s.reportOn = binary.BigEndian.Uint32(b[10:]), now
+		told = s.told
+	}
+	r.mu.Unlock()
+	if told != nil {
+		told(binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:]), now)
+	}
+}
+
+// tellReports has fn called for the sender reports of a stream.
+func (r *receiving) tellReports(ssrc uint32, fn func(ntp uint64, rtp uint32, at time.Time)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.streams[ssrc]; s != nil {
+		s.told = fn
 	}
 }
 

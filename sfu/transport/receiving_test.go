@@ -88,12 +88,13 @@ func TestAPublisherIsToldWhatCame(t *testing.T) {
 		require.Empty(t, p.told(), "nothing came")
 		sr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{SSRC: 7, NTPTime: 0x1234_5678_9ABC_DEF0}})
 		require.NoError(t, err)
-		_, _, err = p.in.BindRTCPReader(interceptor.RTCPReaderFunc(
-			func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-				return copy(b, sr), a, nil
-			},
-		)).Read(p.buf[:], nil)
-		require.NoError(t, err)
+		var clock []uint64
+		p.in.tellReports(7, func(ntp uint64, _ uint32, _ time.Time) { clock = append(clock, ntp) })
+		p.in.reported(sr, time.Now())
+		require.Equal(t, []uint64{0x1234_5678_9ABC_DEF0}, clock)
+		p.in.reported(sr[:20], time.Now())
+		p.in.reported(append([]byte{0x80, 201}, sr[2:]...), time.Now())
+		require.Len(t, clock, 1)
 		for i := range uint16(100) {
 			if i%10 != 3 {
 				p.send(video, rtp.Header{SSRC: 7, SequenceNumber: 65_500 + i, Timestamp: 900 * uint32(i)}, 60_000+i, make([]byte, 300)...)

@@ -26,12 +26,10 @@ type Events struct {
 	Sections func(audio, video uint32)
 	Track    func(*webrtc.TrackRemote, *webrtc.RTPReceiver)
 	Data     func(label string, msg []byte)
-	// Feedback is transport-wide feedback of the client's, an RTCP packet that says
-	// anything. It is called from a socket's reader: it must not block, nor keep the packet.
-	Feedback func(packet []byte)
-	// Estimate is the client's own of what it can receive (REMB), in bits per second.
-	Estimate func(bps int64)
-	State    func(webrtc.PeerConnectionState)
+	// Report is an RTCP packet of the client's, compound or not, that may say anything. It is
+	// called from a socket's reader: it must not block, nor keep the packet.
+	Report func(packet []byte)
+	State  func(webrtc.PeerConnectionState)
 	// Failed reports a description or candidate of the client's that was refused.
 	// The transport goes on with what it had, unless it is stuck: then it can
 	// negotiate no more and must be replaced.
@@ -99,14 +97,14 @@ func (a *API) New(offers bool, ev Events, log *slog.Logger) (*Transport, error) 
 		turns: a.turns,
 	}
 	bufs := &buffers{
-		exceeded: func() { t.abuse("streams") }, feedback: ev.Feedback, estimate: ev.Estimate,
+		exceeded: func() { t.abuse("streams") }, report: t.report,
 		overrun: func() { log.Warn("peer's media waits unread; dropped", "bytes", rtpWaitingBytes) },
 	}
 	if !offers {
 		t.in = newReceiving(a.reporter, bufs, log)
 	}
 	if !a.pion {
-		t.outlet = &outlet{feedback: ev.Feedback, receiving: t.in}
+		t.outlet = &outlet{report: t.report, receiving: t.in}
 		t.outlet.paths = newPaths(a.media, t.outlet.take, func(from, to *egress.Route) { a.peers.move(t.outlet, from, to) })
 	}
 	pc, formats, err := a.newPeerConnection(bufs, t.in, t.outlet)
@@ -250,13 +248,24 @@ func (t *Transport) RemoveTrack(s *webrtc.RTPSender) error {
 // streams.
 func (t *Transport) Repairs(rtx, ssrc uint32) bool { return t.in != nil && t.in.repairs(rtx, ssrc) }
 
+// report takes an RTCP packet of the peer's.
+func (t *Transport) report(packet []byte) {
+	if t.in != nil {
+		t.in.reported(packet, time.Now())
+	}
+	t.ev.Report(packet)
+}
+
 // Take has the packets of stream ssrc of the peer's given to fn as they come, on a goroutine of
 // the node's, rather than wait for its reader, wherever that is possible; the reader gets the
-// others. fn must not block, nor keep the packet.
-func (t *Transport) Take(ssrc uint32, fn func(pkt []byte, at time.Time)) {
+// others. And it has told called for the peer's sender reports of the stream: the peer's clock
+// (32.32 fixed-point seconds), the time stamp then, and when the report came. Neither may
+// block, nor keep the packet.
+func (t *Transport) Take(ssrc uint32, fn func(pkt []byte, at time.Time), told func(ntp uint64, rtp uint32, at time.Time)) {
 	if t.in == nil {
 		return
 	}
+	t.in.tellReports(ssrc, told)
 	if stream, ok := t.in.bufs.in.streams.Load(ssrc); ok {
 		if m, ok := stream.(*media); ok {
 			m.take(fn)

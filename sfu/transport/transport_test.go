@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -259,37 +258,6 @@ func TestBuffersOfAPeerAreBounded(t *testing.T) {
 	require.Equal(t, 1, exceeded)
 }
 
-func TestReportsThatNobodyReadsCostLittleAndHinderNoOthers(t *testing.T) {
-	b := &buffers{}
-	nobodys, read := b.make(packetio.RTCPBufferPacket, 1), b.make(packetio.RTCPBufferPacket, 2)
-	report, err := (&rtcp.ReceiverReport{Reports: make([]rtcp.ReceptionReport, 31)}).Marshal()
-	require.NoError(t, err)
-	buf := make([]byte, receiveMTU)
-	for range 200 {
-		// Pion gives up the rest of a compound packet where a write fails.
-		n, err := nobodys.Write(report)
-		require.NoError(t, err)
-		require.Equal(t, len(report), n)
-		_, err = read.Write(report)
-		require.NoError(t, err)
-		n, err = read.Read(buf)
-		require.NoError(t, err)
-		require.Equal(t, len(report), n)
-	}
-	kept, ok := nobodys.(*reports)
-	require.True(t, ok)
-	require.Less(t, kept.Size(), rtcpUnreadBytes)
-	for range 100 {
-		_, err = read.Write(report)
-		require.NoError(t, err)
-	}
-	for range 100 { // once read, a burst is kept
-		n, err := read.Read(buf)
-		require.NoError(t, err)
-		require.Equal(t, len(report), n)
-	}
-}
-
 func TestMediaThatWaitsIsBounded(t *testing.T) {
 	overran := 0
 	b := &buffers{overrun: func() { overran++ }}
@@ -343,38 +311,28 @@ func TestAPacketLongerThanReadersTakeIsDropped(t *testing.T) {
 	require.Equal(t, receiveMTU, n)
 }
 
-func TestReportsAboutTheConnectionAreNotKept(t *testing.T) {
+func TestReportsArePassedOnOnce(t *testing.T) {
 	var got [][]byte
-	var estimates []int64
-	b := &buffers{feedback: func(p []byte) { got = append(got, bytes.Clone(p)) }, estimate: func(bps int64) { estimates = append(estimates, bps) }}
-	buf := b.make(packetio.RTCPBufferPacket, 1)
-	twcc := &rtcp.TransportLayerCC{
-		Header:     rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 5, Padding: true},
-		SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: 7, PacketStatusCount: 1,
-		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{Type: rtcp.TypeTCCRunLengthChunk, PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 1}},
-		RecvDeltas:   []*rtcp.RecvDelta{{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250}},
-	}
-	remb := &rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 512000, SSRCs: []uint32{2}}
-	pli := &rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: 2}
-	for _, p := range []rtcp.Packet{twcc, remb, pli} {
-		raw, err := p.Marshal()
-		require.NoError(t, err)
-		n, err := buf.Write(raw)
+	b := &buffers{report: func(p []byte) { got = append(got, bytes.Clone(p)) }}
+	one, two := b.make(packetio.RTCPBufferPacket, 1), b.make(packetio.RTCPBufferPacket, 2)
+	raw, err := rtcp.Marshal([]rtcp.Packet{
+		&rtcp.ReceiverReport{}, // of nothing
+		&rtcp.PictureLossIndication{SenderSSRC: 9, MediaSSRC: 2}, &rtcp.PictureLossIndication{SenderSSRC: 9, MediaSSRC: 1},
+	})
+	require.NoError(t, err)
+	for _, stream := range []io.Writer{one, two} { // as the peer connection does
+		n, err := stream.Write(raw)
 		require.NoError(t, err)
 		require.Equal(t, len(raw), n)
-		if p == rtcp.Packet(remb) {
-			_, err = buf.Write(raw[:len(raw)-2]) // lies about its length
-			require.NoError(t, err)
-		}
+		_, err = stream.Write(raw[:len(raw)-2]) // lies about its length
+		require.NoError(t, err)
 	}
-	require.Len(t, got, 1)
-	require.Equal(t, uint16(7), binary.BigEndian.Uint16(got[0][12:]))
-	require.Equal(t, []int64{512000}, estimates)
-	kept := make([]byte, 1500)
-	n, err := buf.Read(kept)
-	require.NoError(t, err)
-	require.Equal(t, uint8(rtcp.TypePayloadSpecificFeedback), kept[1])
-	require.Equal(t, 12, n)
+	require.Equal(t, [][]byte{raw}, got)
+	require.NoError(t, one.Close())
+	_, err = one.Read(make([]byte, 10))
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, one.Close())
+	require.EqualValues(t, 1, b.count.Load())
 }
 
 func TestNodeIPs(t *testing.T) {

@@ -58,8 +58,6 @@ type Config struct {
 	// Repairs, if set, is called when a packet is asked for, until it returns true: it finds
 	// the stream of what is sent again.
 	Repairs func() bool
-	// ReadRTCP blocks for the publisher's RTCP packets about this layer.
-	ReadRTCP func() ([]rtcp.Packet, interceptor.Attributes, error)
 	// WriteRTCP sends to the publisher.
 	WriteRTCP func([]rtcp.Packet) error
 	// Ended is called once, when the stream has ended.
@@ -71,7 +69,7 @@ type Config struct {
 }
 
 // Layer is one received RTP stream of a track: an audio track, or one simulcast
-// layer. Its two goroutines, reader and report reader, end when the stream does.
+// layer. Its reader ends when the stream does.
 type Layer struct {
 	cfg   Config
 	video bool
@@ -119,16 +117,15 @@ func Start(cfg Config, pool *fanout.Pool) *Layer {
 	l := &Layer{cfg: cfg, video: video, pool: pool, ring: rtpcache.New(size)}
 	format := fanout.Format{Mime: cfg.Mime, DescriptorID: cfg.DescriptorID}
 	l.feed, l.parser = pool.NewFeed(l.ring, format), fanout.NewParser(format)
-	l.wg.Add(2)
+	l.wg.Add(1)
 	if cfg.Mime == codec.MimeRED {
 		l.red, l.redBuf = &codec.REDRecovery{}, make([]byte, maxPacket)
 	}
 	go l.read()
-	go l.readReports()
 	return l
 }
 
-// Wait returns when the layer's stream has ended and its goroutines with it.
+// Wait returns when the layer's stream has ended and its reader with it.
 func (l *Layer) Wait() { l.wg.Wait() }
 
 // Feed is where to get the layer's packets from.
@@ -279,24 +276,10 @@ func (l *Layer) Newest() (seq uint16, ok bool) {
 	return uint16(n), n != 0
 }
 
-func (l *Layer) readReports() {
-	defer l.wg.Done()
-	for {
-		pkts, _, err := l.cfg.ReadRTCP()
-		if err != nil {
-			return
-		}
-		l.reported(pkts)
-	}
-}
-
-// reported takes RTCP packets of the publisher's.
-func (l *Layer) reported(pkts []rtcp.Packet) {
-	for _, p := range pkts {
-		if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == l.cfg.SSRC {
-			l.report.Store(&Report{NTP: sr.NTPTime, RTP: sr.RTPTime, Arrival: time.Now()})
-		}
-	}
+// Reported takes what a sender report of the publisher's says: its clock, as 32.32 fixed-point
+// seconds, the layer's time stamp then, and when the report came.
+func (l *Layer) Reported(ntp uint64, rtp uint32, at time.Time) {
+	l.report.Store(&Report{NTP: ntp, RTP: rtp, Arrival: at})
 }
 
 // RequestKeyFrame asks the publisher for a key frame (PLI, RFC 4585 section

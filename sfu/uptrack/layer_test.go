@@ -28,7 +28,6 @@ func (s stream) Read(b []byte) (int, interceptor.Attributes, error) {
 type bench struct {
 	layer   *Layer
 	packets stream
-	reports chan []rtcp.Packet
 	asked   []time.Time // when anything was sent
 	sent    []rtcp.Packet
 	ended   int
@@ -39,19 +38,12 @@ type bench struct {
 
 func newBench(mime string) *bench {
 	b := &bench{
-		packets: make(stream), reports: make(chan []rtcp.Packet),
-		pool: fanout.New(1, nil, slog.New(slog.DiscardHandler)),
+		packets: make(stream),
+		pool:    fanout.New(1, nil, slog.New(slog.DiscardHandler)),
 	}
 	b.layer = Start(Config{
 		SSRC: 7, Mime: mime, ClockRate: 48000, LevelID: 1, Stream: b.packets, NACK: true,
 		Repairs: func() bool { b.found++; return b.found == 2 },
-		ReadRTCP: func() ([]rtcp.Packet, interceptor.Attributes, error) {
-			p, ok := <-b.reports
-			if !ok {
-				return nil, nil, io.EOF
-			}
-			return p, nil, nil
-		},
 		WriteRTCP: func(p []rtcp.Packet) error {
 			b.asked, b.sent = append(b.asked, time.Now()), append(b.sent, p...)
 			return nil
@@ -65,7 +57,6 @@ func newBench(mime string) *bench {
 
 func (b *bench) close() {
 	close(b.packets)
-	close(b.reports)
 	b.layer.Wait()
 	b.pool.Close()
 }
@@ -119,10 +110,7 @@ func TestLiveReportsAndPackets(t *testing.T) {
 		require.False(t, b.layer.Live(time.Now()))
 		require.Nil(t, b.layer.Report())
 		b.packets <- audio(t, 500, 20)
-		b.reports <- []rtcp.Packet{
-			&rtcp.SenderReport{SSRC: 8, NTPTime: 1}, // somebody else's
-			&rtcp.SenderReport{SSRC: 7, NTPTime: 42 << 32, RTPTime: 9},
-		}
+		b.layer.Reported(42<<32, 9, time.Now())
 		synctest.Wait()
 		require.True(t, b.layer.Live(time.Now()))
 		require.Equal(t, uint32(9), b.layer.Report().RTP)
