@@ -100,6 +100,9 @@ func (r *Report) rows() []pageRow {
 		add("Forwarding delay", fmt.Sprintf("p50 %s, p95 %s, p99 %s, max %s (%d packets of %d subscribers)",
 			ms(d.P50), ms(d.P95), ms(d.P99), ms(d.Max), d.Packets, d.Subscribers))
 	}
+	if d := r.ReplayDelay; d != nil {
+		add("Beginnings of speech", fmt.Sprintf("said p50 %s, max %s before they came (%d packets)", ms(d.P50), ms(d.Max), d.Packets))
+	}
 	if d := r.RepairDelay; d != nil {
 		add("Delay of retransmissions", fmt.Sprintf("p50 %s, p99 %s, max %s (%d packets)", ms(d.P50), ms(d.P99), ms(d.Max), d.Packets))
 	}

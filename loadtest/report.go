@@ -30,9 +30,11 @@ type Report struct {
 	// PacketRate is what all received together, in packets a second.
 	PacketRate float64 `json:"packets_per_second"`
 	// Delay is from sending to arrival at the socket of a subscriber; RepairDelay is that
-	// of packets that came as retransmissions. Nil: none was measured.
+	// of packets that came as retransmissions, ReplayDelay that of what a speaker had said
+	// before its sound was let through. Nil: none was measured.
 	Delay       *Delay             `json:"delay,omitempty"`
 	RepairDelay *Delay             `json:"repair_delay,omitempty"`
+	ReplayDelay *Delay             `json:"replay_delay,omitempty"`
 	Decode      light.DecodeStats  `json:"decode"`
 	Sent        light.PublishStats `json:"sent"`
 	// Unseen counts pictures that should have been seen and never were.
@@ -245,6 +247,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	row("freezes", "%d, and %d pauses of the publisher, longest gap %s", r.Totals.Freezes, r.Totals.Excused, ms(r.Totals.MaxGap))
 	if d := r.Delay; d != nil {
 		row("forwarding delay", "p50 %s, p95 %s, p99 %s, max %s (%d packets of %d subscribers)", ms(d.P50), ms(d.P95), ms(d.P99), ms(d.Max), d.Packets, d.Subscribers)
+	}
+	if d := r.ReplayDelay; d != nil {
+		row("beginnings of speech", "said p50 %s, max %s before they came (%d packets)", ms(d.P50), ms(d.Max), d.Packets)
 	}
 	if r.Decode.Packets > 0 {
 		row("looked into", "%d packets, %d key frames, %d faults", r.Decode.Packets, r.Decode.KeyFrames, r.Decode.Faults())

@@ -43,8 +43,7 @@ type stage struct {
 	samples int                  // how many of those that joined are; guarded by mu
 	gone    light.Stats          // sums of those who left; guarded by mu
 	sent    light.PublishStats   // likewise
-	delay   light.Histogram      // likewise
-	repair  light.Histogram      // likewise
+	delays  light.Delays         // likewise
 }
 
 // newStage checks the options and prepares. It is to be closed.
@@ -167,7 +166,7 @@ func (s *stage) dismiss(p *light.Participant) {
 			s.people = append(s.people[:i], s.people[i+1:]...)
 			s.gone.Add(stats)
 			s.sent.Add(sent)
-			p.Delays(&s.delay, &s.repair)
+			p.AddDelays(&s.delays)
 			return
 		}
 	}
@@ -239,13 +238,14 @@ func (s *stage) sum(receivers []*light.Participant) error {
 	r.Tester.Dropped = received.Dropped
 	r.Sent = sent
 	s.mu.Lock()
-	first, repaired := s.delay, s.repair
+	delays := s.delays
 	for _, p := range s.people {
-		p.Delays(&first, &repaired)
+		p.AddDelays(&delays)
 	}
 	samples := s.samples
 	s.mu.Unlock()
-	r.Delay, r.RepairDelay = delayOf(&first, samples), delayOf(&repaired, samples)
+	r.Delay, r.RepairDelay = delayOf(&delays.Forwarded, samples), delayOf(&delays.Repaired, samples)
+	r.ReplayDelay = delayOf(&delays.Replayed, samples)
 	return nil
 }
 

@@ -32,7 +32,7 @@ func keyed(t *testing.T) (*Participant, *link, sealer) {
 	b := &p.books
 	b.group, b.tag, b.twccID = p.group, 16, 3
 	b.streams, b.repairs = map[uint32]*stream{}, map[uint32]*stream{}
-	b.delay, b.repair = &Histogram{}, &Histogram{}
+	b.measured = &Delays{}
 	b.codecs[96], b.codecs[97] = codec{name: "vp8", clock: clockVideo}, codec{name: nameRTX, clock: clockVideo, apt: 96}
 	b.repairs[8] = b.assign(7, true, "TR_a")
 	l := &link{}
@@ -88,16 +88,16 @@ func TestSampleOfAServerThatPads(t *testing.T) {
 	require.EqualValues(t, 4, c.Video.Frames)
 	require.Zero(t, c.Video.Lost+c.Video.Broken+c.Video.Faults+c.Unknown+c.Refused)
 	require.Equal(t, DecodeStats{Packets: 4, KeyFrames: 1}, c.Decode)
-	var first, repaired Histogram
-	p.Delays(&first, &repaired)
-	require.EqualValues(t, 3, first.Count())
-	require.Equal(t, 6*time.Millisecond, first.Max())
-	require.EqualValues(t, 1, repaired.Count())
-	require.Equal(t, 50*time.Millisecond, repaired.Max())
+	var d Delays
+	p.AddDelays(&d)
+	require.EqualValues(t, 3, d.Forwarded.Count())
+	require.Equal(t, 6*time.Millisecond, d.Forwarded.Max())
+	require.EqualValues(t, 1, d.Repaired.Count())
+	require.Equal(t, 50*time.Millisecond, d.Repaired.Max())
 	p.ResetDelays()
-	first = Histogram{}
-	p.Delays(&first, &repaired)
-	require.Zero(t, first.Count())
+	d = Delays{}
+	p.AddDelays(&d)
+	require.Zero(t, d.Forwarded.Count())
 
 	broken := server.packet(media(6), frame(5, false, at), 0)
 	broken[len(broken)-1] ^= 1

@@ -91,8 +91,7 @@ type books struct {
 	firstVideo, firstFrame int64            // ns, when the first packet and picture came; 0: none did
 	subscribed             map[string]int64 // when a track was subscribed to, ns
 	unknown                uint64           // packets of a format that was not negotiated
-	delay                  *Histogram
-	repair                 *Histogram // of what came as a retransmission
+	measured               *Delays          // of a sample
 	refused                uint64
 	header                 rtp.Header
 	plain                  []byte
@@ -117,7 +116,7 @@ func (g *Group) Join(ctx context.Context, o Options) (*Participant, error) {
 	p.books.group = g
 	p.books.streams, p.books.repairs, p.books.subscribed = map[uint32]*stream{}, map[uint32]*stream{}, map[string]int64{}
 	if o.Sample {
-		p.books.delay, p.books.repair = &Histogram{}, &Histogram{}
+		p.books.measured = &Delays{}
 	}
 	if err := p.enter(ctx); err != nil {
 		p.Leave()

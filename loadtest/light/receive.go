@@ -89,7 +89,7 @@ func (b *books) sample(l *link, s *stream, h *header, packet []byte, n, at int64
 	}
 	s.check.look(payload, n, h.marker)
 	if sent, ok := stamped(payload, b.group.run); ok {
-		b.delay.Add(time.Duration(at - sent))
+		b.measured.of(s, at, time.Duration(at-sent))
 	}
 }
 
@@ -108,9 +108,9 @@ func (b *books) repaired(l *link, h *header, packet []byte, at int64) {
 	original := *h
 	original.ssrc, original.sequence, original.padded = s.ssrc, binary.BigEndian.Uint16(payload), false
 	_, fresh := s.add(&original, len(payload)-2, at, true)
-	if fresh && b.repair != nil {
+	if fresh && b.measured != nil {
 		if sent, ok := stamped(payload[2:], b.group.run); ok {
-			b.repair.Add(time.Duration(at - sent))
+			b.measured.Repaired.Add(time.Duration(at - sent))
 		}
 	}
 }

@@ -56,15 +56,13 @@ func (c *Stats) Add(o Stats) {
 	c.Decode.Add(o.Decode)
 }
 
-// Delays adds what a sample has measured: of packets that came at the first go, and of
-// those that came as retransmissions.
-func (p *Participant) Delays(first, repaired *Histogram) {
+// AddDelays adds what a sample has measured.
+func (p *Participant) AddDelays(to *Delays) {
 	b := &p.books
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.delay != nil {
-		first.Merge(b.delay)
-		repaired.Merge(b.repair)
+	if b.measured != nil {
+		to.Merge(b.measured)
 	}
 }
 
@@ -73,8 +71,8 @@ func (p *Participant) ResetDelays() {
 	b := &p.books
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.delay != nil {
-		*b.delay, *b.repair = Histogram{}, Histogram{}
+	if b.measured != nil {
+		*b.measured = Delays{}
 	}
 }
 

@@ -116,6 +116,7 @@ type stream struct {
 	frames frames
 	report report
 	check  *decodable // of a sample; nil: not looked into
+	replay replay     // likewise
 
 	late       *lateness // of the publisher, nil if that is not known
 	firstAt    int64     // when the first packet came
