@@ -405,6 +405,13 @@ func TestReportsAreForTheStreamsTheyName(t *testing.T) {
 			return bps
 		}
 		require.EqualValues(t, startEstimate, estimated(), "cut off")
+		var many []rtcp.Packet
+		for range maxCompound {
+			many = append(many, &rtcp.PictureLossIndication{MediaSSRC: testSSRC})
+		}
+		hear(append(many, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 777_000})...)
+		require.EqualValues(t, startEstimate, estimated(), "too many")
+		require.Equal(t, uint64(2+maxCompound), b.down.Stats().KeyAsked)
 		b.hear(raw)
 		require.EqualValues(t, 777_000, estimated())
 	})

@@ -20,11 +20,14 @@ func (l *Line) tooMuch(now time.Time) {
 	}
 }
 
-const rtcpHeader = 4 // bytes, RFC 3550 section 6.4.1
+const (
+	rtcpHeader  = 4  // bytes, RFC 3550 section 6.4.1
+	maxCompound = 16 // packets of a compound that are acted on
+)
 
-// Told implements fanout.Line: it takes an RTCP packet apart, as far as it is one.
+// Told implements fanout.Line: it takes an RTCP packet apart, as far as it is one of a few.
 func (l *Line) Told(packet []byte, at time.Time) {
-	for len(packet) >= rtcpHeader && packet[0]>>6 == 2 {
+	for n := 0; n < maxCompound && len(packet) >= rtcpHeader && packet[0]>>6 == 2; n++ {
 		size := 4 * (1 + int(packet[2])<<8 + int(packet[3]))
 		if size > len(packet) {
 			break
@@ -33,7 +36,7 @@ func (l *Line) Told(packet []byte, at time.Time) {
 		packet = packet[size:]
 	}
 	if len(packet) > 0 {
-		l.cfg.Log.Debug("RTCP of a subscriber does not parse", "rest", len(packet))
+		l.cfg.Log.Debug("RTCP of a subscriber is ignored", "bytes", len(packet))
 	}
 }
 

@@ -25,7 +25,8 @@ type received struct {
 	packetsBefore  int64
 	transit        int64 // of the newest packet, in units of the clock
 	jitter         float64
-	reportMid      uint32 // middle of the NTP time of the last sender report
+	reportNTP      uint64 // of the last sender report
+	reportRTP      uint32
 	reportOn       time.Time
 	again          int // packets put among those of the stream because they were sent again
 	badSeq         uint32
@@ -73,7 +74,7 @@ func (s *received) count(seq uint16, ts uint32, pt uint8, now time.Time) {
 func (s *received) restart(seq uint16) {
 	*s = received{
 		ssrc: s.ssrc, rate: s.rate, twcc: s.twcc, repair: s.repair, repaired: s.repaired, told: s.told,
-		reportMid: s.reportMid, reportOn: s.reportOn,
+		reportNTP: s.reportNTP, reportRTP: s.reportRTP, reportOn: s.reportOn,
 		begun: true, base: uint32(seq), top: uint32(seq), badSeq: noBadSeq,
 	}
 }
@@ -93,7 +94,7 @@ func (s *received) report(now time.Time) rtcp.ReceptionReport {
 		SSRC: s.ssrc, FractionLost: fraction, TotalLost: uint32(lost), LastSequenceNumber: s.top, Jitter: uint32(s.jitter),
 	}
 	if !s.reportOn.IsZero() {
-		b.LastSenderReport = s.reportMid
+		b.LastSenderReport = uint32(s.reportNTP >> 16)
 		b.Delay = uint32(now.Sub(s.reportOn) * 65536 / time.Second)
 	}
 	return b

@@ -218,25 +218,34 @@ func (r *receiving) reported(b []byte, now time.Time) {
 	if len(b) < senderInfo || rtcp.PacketType(b[1]) != rtcp.TypeSenderReport {
 		return
 	}
+	ntp, rtp := binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:])
 	r.mu.Lock()
 	s := r.streams[binary.BigEndian.Uint32(b[4:])]
 	var told func(uint64, uint32, time.Time)
 	if s != nil {
-		s.reportMid, s.reportOn = binary.BigEndian.Uint32(b[10:]), now
+		s.reportNTP, s.reportRTP, s.reportOn = ntp, rtp, now
 		told = s.told
 	}
 	r.mu.Unlock()
 	if told != nil {
-		told(binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:]), now)
+		told(ntp, rtp, now)
 	}
 }
 
-// tellReports has fn called for the sender reports of a stream.
+// tellReports has fn called for the last sender report of a stream, if there was one, and those
+// to come.
 func (r *receiving) tellReports(ssrc uint32, fn func(ntp uint64, rtp uint32, at time.Time)) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.streams[ssrc]; s != nil {
-		s.told = fn
+	s := r.streams[ssrc]
+	if s == nil {
+		r.mu.Unlock()
+		return
+	}
+	s.told = fn
+	ntp, rtp, on := s.reportNTP, s.reportRTP, s.reportOn
+	r.mu.Unlock()
+	if !on.IsZero() {
+		fn(ntp, rtp, on)
 	}
 }
 

@@ -89,9 +89,15 @@ func TestAPublisherIsToldWhatCame(t *testing.T) {
 		sr, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{SSRC: 7, NTPTime: 0x1234_5678_9ABC_DEF0}})
 		require.NoError(t, err)
 		var clock []uint64
-		p.in.tellReports(7, func(ntp uint64, _ uint32, _ time.Time) { clock = append(clock, ntp) })
+		note := func(ntp uint64, _ uint32, _ time.Time) { clock = append(clock, ntp) }
+		p.in.tellReports(7, note)
+		p.in.tellReports(8, note)
+		require.Empty(t, clock)
 		p.in.reported(sr, time.Now())
 		require.Equal(t, []uint64{0x1234_5678_9ABC_DEF0}, clock)
+		clock = nil
+		p.in.tellReports(7, note)
+		require.Equal(t, []uint64{0x1234_5678_9ABC_DEF0}, clock, "also what came before")
 		p.in.reported(sr[:20], time.Now())
 		p.in.reported(append([]byte{0x80, 201}, sr[2:]...), time.Now())
 		require.Len(t, clock, 1)
