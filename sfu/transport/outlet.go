@@ -87,7 +87,7 @@ func (o *outlet) close() {
 	}
 }
 
-// peers finds the outlet of a peer by its address, so that its feedback can be taken
+// peers finds the outlet of a peer by its address, so that what it sends can be taken
 // by the reader of the socket, without waking anybody else.
 type peers struct {
 	mu     sync.RWMutex

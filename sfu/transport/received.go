@@ -9,14 +9,22 @@ import (
 // received is what is known of a stream that is received.
 type received struct {
 	ssrc     uint32
-	rate     uint32                                     // Hz
-	twcc     uint8                                      // header extension of the transport-wide sequence number; 0: none
-	repair   bool                                       // it repairs another (RTX)
-	repaired *received                                  // which, once that is known
-	pt       uint8                                      // of the newest packet
-	told     func(ntp uint64, rtp uint32, at time.Time) // of sender reports; may be nil
+	rate     uint32    // Hz
+	twcc     uint8     // header extension of the transport-wide sequence number; 0: none
+	repair   bool      // it repairs another (RTX)
+	repaired *received // which, once that is known
+	pt       uint8     // of the newest packet
 
-	// RFC 3550 appendix A.1, A.3 and A.8.
+	told      func(ntp uint64, rtp uint32, at time.Time) // of sender reports; may be nil
+	reportNTP uint64                                     // of the last sender report
+	reportRTP uint32
+	reportOn  time.Time
+
+	counts
+}
+
+// counts is what was counted since the stream began (RFC 3550 appendix A.1, A.3 and A.8).
+type counts struct {
 	begun          bool
 	fresh          bool   // something came since the last report
 	base, top      uint32 // extended sequence numbers: of the first packet, and the highest
@@ -25,9 +33,6 @@ type received struct {
 	packetsBefore  int64
 	transit        int64 // of the newest packet, in units of the clock
 	jitter         float64
-	reportNTP      uint64 // of the last sender report
-	reportRTP      uint32
-	reportOn       time.Time
 	again          int // packets put among those of the stream because they were sent again
 	badSeq         uint32
 }
@@ -44,7 +49,7 @@ func (s *received) count(seq uint16, ts uint32, pt uint8, now time.Time) {
 	ahead := int16(seq - uint16(s.top))
 	switch {
 	case !s.begun:
-		s.restart(seq)
+		s.counts = begin(seq)
 	case ahead <= 0 && s.again > 0:
 		s.again--
 		return
@@ -52,7 +57,7 @@ func (s *received) count(seq uint16, ts uint32, pt uint8, now time.Time) {
 		s.top += uint32(ahead)
 	case ahead <= 0 && ahead > -maxMisorder:
 	case uint32(seq) == s.badSeq:
-		s.restart(seq)
+		s.counts = begin(seq)
 	default:
 		s.badSeq = uint32(seq + 1)
 		return
@@ -71,12 +76,8 @@ func (s *received) count(seq uint16, ts uint32, pt uint8, now time.Time) {
 	s.transit = transit
 }
 
-func (s *received) restart(seq uint16) {
-	*s = received{
-		ssrc: s.ssrc, rate: s.rate, twcc: s.twcc, repair: s.repair, repaired: s.repaired, told: s.told,
-		reportNTP: s.reportNTP, reportRTP: s.reportRTP, reportOn: s.reportOn,
-		begun: true, base: uint32(seq), top: uint32(seq), badSeq: noBadSeq,
-	}
+func begin(seq uint16) counts {
+	return counts{begun: true, base: uint32(seq), top: uint32(seq), badSeq: noBadSeq}
 }
 
 // report makes a block of a receiver report.
