@@ -192,8 +192,10 @@ func (c *testClient) newPC(target livekit.SignalTarget) *webrtc.PeerConnection {
 	}
 	m, reg := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	c.registerCodecs(m)
-	require.NoError(c.t, m.RegisterHeaderExtension(
-		webrtc.RTPHeaderExtensionCapability{URI: sdp.AudioLevelURI}, webrtc.RTPCodecTypeAudio))
+	for _, uri := range []string{sdp.AudioLevelURI, sdp.SDESMidURI} {
+		require.NoError(c.t, m.RegisterHeaderExtension(
+			webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
+	}
 	require.NoError(c.t, webrtc.RegisterDefaultInterceptors(m, reg))
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(e), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reg)).
 		NewPeerConnection(webrtc.Configuration{})

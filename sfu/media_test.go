@@ -188,6 +188,46 @@ func TestNoPictureOvertakesItsAnswer(t *testing.T) {
 	}, waitFor, 10*time.Millisecond, "packets are lost")
 }
 
+// TestPacketsNameTheirSection, for a client that gets them before the description.
+func TestPacketsNameTheirSection(t *testing.T) {
+	both(t, func(t *testing.T, single bool) {
+		n := newTestNode(t)
+		alice := connect(t, n, "room", "alice", single)
+		bob := connect(t, n, "room", "bob", single)
+		video, layers := alice.simulcast()
+		defer play(t, layers)()
+		sound := alice.microphone()
+		for _, sid := range []string{video, sound} {
+			bob.until("media", func() bool { return len(bob.media[sid]) > 10 })
+			id, mid := bob.section(sid)
+			bob.mu.Lock()
+			for _, p := range bob.media[sid] {
+				require.Equal(t, mid, string(p.GetExtension(id)))
+			}
+			bob.mu.Unlock()
+		}
+	})
+}
+
+// section is the mid of the section in which a track is received, and the id of the header
+// extension for it.
+func (c *testClient) section(sid string) (id uint8, mid string) {
+	c.mu.Lock()
+	track := c.receivers[sid]
+	c.mu.Unlock()
+	for _, tr := range c.sub.GetTransceivers() {
+		if r := tr.Receiver(); r != nil && r.Track() == track {
+			for _, e := range r.GetParameters().HeaderExtensions {
+				if e.URI == sdp.SDESMidURI {
+					return uint8(e.ID), tr.Mid()
+				}
+			}
+		}
+	}
+	require.FailNow(c.t, "no section for "+sid)
+	return 0, ""
+}
+
 func TestPauseAndResumeOfASubscription(t *testing.T) {
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)

@@ -83,6 +83,7 @@ type DownTrack struct {
 	resent atomic.Uint64
 	asked  atomic.Uint64
 
+	section  func() string // tells the mid; may be nil
 	out      output
 	started  bool
 	layers   [MaxLayers]*uptrack.Layer // nil while the publisher does not send it
@@ -137,9 +138,13 @@ type output struct {
 	rtxSeq  uint16
 	redPT   uint8 // of audio: RED (RFC 2198); 0 if not negotiated
 	// Header extension ids, 0 if not negotiated: transport-wide sequence number,
-	// dependency descriptor.
-	twcc, descriptor uint8
-	header           rtp.Header
+	// dependency descriptor, mid.
+	twcc, descriptor, midID uint8
+	// mid is the media section the stream is described in. It is in each packet (RFC 9143
+	// section 15), so that one that overtakes the description is not taken for another
+	// section's: Firefox would have that section receive this stream, and this one nothing.
+	mid    []byte
+	header rtp.Header
 }
 
 // New makes a stream on line that begins to flow once it is bound, started and
@@ -337,6 +342,8 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 			out.twcc = uint8(e.ID)
 		case codec.DependencyDescriptorURI:
 			out.descriptor = uint8(e.ID)
+		case sdp.SDESMidURI:
+			out.setMid(uint8(e.ID), d.section)
 		}
 	}
 	for _, c := range ctx.CodecParameters() {
@@ -356,6 +363,19 @@ func (d *DownTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 		d.cfg.Bound(can)
 	}
 	return params, nil
+}
+
+// Section sets what tells the mid of the stream's media section, once it has one. It is to
+// be called before Bind, on the same goroutine.
+func (d *DownTrack) Section(mid func() string) { d.section = mid }
+
+func (o *output) setMid(id uint8, section func() string) {
+	if section == nil {
+		return
+	}
+	if mid := section(); len(mid) > 0 && len(mid) <= 16 { // RFC 8285 section 4.2
+		o.midID, o.mid = id, []byte(mid)
+	}
 }
 
 // Unbind stops writing.

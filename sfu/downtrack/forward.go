@@ -337,6 +337,9 @@ func (d *DownTrack) header(h rtp.Header, twcc uint16, descriptor []byte) *rtp.He
 		}
 		err = out.SetExtension(d.out.descriptor, descriptor)
 	}
+	if d.out.midID != 0 {
+		err = errors.Join(err, out.SetExtension(d.out.midID, d.out.mid))
+	}
 	if d.out.twcc != 0 {
 		binary.BigEndian.PutUint16(d.line.ext[:], twcc)
 		err = errors.Join(err, out.SetExtension(d.out.twcc, d.line.ext[:]))

@@ -99,10 +99,10 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 		kind       webrtc.RTPCodecType
 		directions []webrtc.RTPTransceiverDirection
 	}{
-		{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio, both[:1]},
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio, both},
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio, both},
 		{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio, both[:1]},
-		{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo, both[:1]},
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo, both},
 		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{repairedRIDURI, webrtc.RTPCodecTypeVideo, both[:1]},
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo, both},

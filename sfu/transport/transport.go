@@ -230,8 +230,20 @@ func (t *Transport) abuse(what string) {
 func (t *Transport) AddTrack(track webrtc.TrackLocal, ready func(*webrtc.RTPSender, error)) error {
 	return t.post(func() {
 		s, err := t.pc.AddTrack(track)
+		if in, ok := track.(sectioned); ok && err == nil {
+			for _, tr := range t.pc.GetTransceivers() {
+				if tr.Sender() == s {
+					in.Section(tr.Mid)
+				}
+			}
+		}
 		ready(s, err)
 	})
+}
+
+// sectioned is a track that wants to know the mid of its media section when it is bound.
+type sectioned interface {
+	Section(mid func() string)
 }
 
 // RemoveTrack stops a sender; its media section is reused later.
