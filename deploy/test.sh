@@ -14,7 +14,9 @@ export NO_COLOR=1
 started=$SECONDS
 rows=()
 failed=()
+reasons=()
 note= # what a stage says of itself, for the table
+why=  # a file: what a stage that failed says of its failure, again below the table
 
 # stage NAME COMMAND... runs one stage and keeps its result. In COMMAND, being a
 # condition, `set -e` is off: each step that matters is followed by || return.
@@ -24,9 +26,12 @@ stage() {
   echo
   echo "== $name"
   note=
+  why=$out/$mode-why
+  : >"$why"
   if ! "$@"; then
     result=FAILED
     failed+=("$name")
+    reasons+=("$(sed "s|^|$name: |" "$why" | cut -c1-300 | head -n 40)")
   fi
   rows+=("$(printf '%-22s %-7s %4d s  %s' "$name" $result $((SECONDS - begin)) "$note")")
 }
@@ -55,6 +60,8 @@ go_tests() {
   if [ $status -ne 0 ]; then
     echo "--- from $log"
     grep -nE '^ *--- FAIL|DATA RACE|panic:|Error:|Error Trace:|_test\.go:[0-9]+' "$log" | tail -n 60 || true
+    grep -m 8 -E '^ *--- FAIL|DATA RACE|panic:' "$log" >"$why" || true
+    grep -A 12 -m 2 -E 'Error Trace:|panic:' "$log" | head -n 30 >>"$why" || true
     echo "--- its end" && tail -n 40 "$log"
   fi
   return $status
@@ -70,6 +77,9 @@ npm_tests() {
   note="$passed $4"
   if [ "$passed" -eq 0 ]; then
     echo "no test ran" && status=1
+  fi
+  if [ $status -ne 0 ]; then
+    grep -E 'failing tests:|not within|[A-Za-z]*Error( |:)|^ *at .*tests/|FAIL ' "$log" | tail -n 30 >"$why" || true
   fi
   return $status
 }
@@ -109,6 +119,7 @@ fuzz() {
   local log status=0
   log=$(log_of fuzz)
   deploy/fuzz.sh "$1" 2>&1 | tee "$log" || status=$?
+  [ $status -eq 0 ] || tail -n 30 "$log" >"$why"
   note=$(sed -n 's/^fuzz: \([0-9]* fuzzers.*\)$/\1/p' "$log")
   return $status
 }
@@ -144,6 +155,7 @@ echo "== what ran"
 printf '%s\n' "${rows[@]}"
 echo
 if [ ${#failed[@]} -gt 0 ]; then
+  printf '%s\n' "${reasons[@]}" "" # below the table: a CI that keeps the end only keeps these
   echo "make $mode: FAILED (${#failed[@]} of ${#rows[@]} stages) after $((took / 60)) min $((took % 60)) s"
   exit 1
 fi
