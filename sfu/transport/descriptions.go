@@ -25,7 +25,7 @@ func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) er
 	if t.offers {
 		return errors.New("this peer connection takes no offers")
 	}
-	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}
+	desc := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: withoutRTCP(offer)}
 	parsed, err := desc.Unmarshal()
 	if err != nil {
 		return fmt.Errorf("SDP does not parse: %w", err)
@@ -96,7 +96,7 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 			t.log.Debug("stale answer", "id", id, "offer", t.offerID)
 			return
 		}
-		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}
+		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: withoutRTCP(sdp)}
 		parsed, err := desc.Unmarshal()
 		if err != nil {
 			t.ev.Failed("answer", fmt.Errorf("SDP does not parse: %w", err), false)
@@ -120,7 +120,7 @@ func (t *Transport) SetAnswer(sdp string, id uint32) error {
 // AddCandidate adds a candidate of the client's.
 func (t *Transport) AddCandidate(c webrtc.ICECandidateInit) error {
 	return t.postClient(func() {
-		if t.nCandidate++; t.nCandidate > maxCandidates {
+		if t.nCandidate++; t.nCandidate > maxCandidates || isRTCPCandidate(c.Candidate) {
 			return
 		}
 		if d := t.pc.RemoteDescription(); d == nil || ofAnother(c, d) {

@@ -109,10 +109,10 @@ func (p *peers) move(o *outlet, from, to *egress.Route) {
 	}
 }
 
-// tap takes a datagram if it is media of a peer or RTCP.
+// tap takes a datagram if it is media of a peer or RTCP, or nobody's.
 func (p *peers) tap(b []byte, from netip.AddrPort) bool {
 	if !isRTCP(b) && !isRTP(b) {
-		return false
+		return checksRTCP(b)
 	}
 	p.mu.RLock()
 	o := p.byAddr[from]

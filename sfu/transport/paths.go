@@ -249,7 +249,7 @@ type pathStream struct {
 func (c *pathStream) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := c.PacketConn.ReadFrom(b)
-		if tooLong(err) {
+		if tooLong(err) || err == nil && checksRTCP(b[:n]) {
 			continue
 		}
 		if err != nil || !c.paths.take(b[:n]) {
