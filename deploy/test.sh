@@ -61,7 +61,8 @@ go_tests() {
     echo "--- from $log"
     grep -nE '^ *--- FAIL|DATA RACE|panic:|Error:|Error Trace:|_test\.go:[0-9]+' "$log" | tail -n 60 || true
     grep -m 8 -E '^ *--- FAIL|DATA RACE|panic:' "$log" >"$why" || true
-    grep -A 12 -m 2 -E 'Error Trace:|panic:' "$log" | head -n 30 >>"$why" || true
+    grep -B 14 -m 2 -E '^ *--- FAIL' "$log" >>"$why" || true
+    grep -A 8 -m 1 -E '^panic:' "$log" >>"$why" || true
     echo "--- its end" && tail -n 40 "$log"
   fi
   return $status
