@@ -1,0 +1,252 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A power failure at every write of a short session: the session runs under
+// strace, and for each point of the trace the disks that could be left are built
+// and opened. See disk for what a disk may have lost.
+func TestPowerFailuresLoseNothing(t *testing.T) {
+	dir := t.TempDir()
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command("strace", "-f", "-y", "-xx", "-s", "4194304", "-o", trace, "-e", "signal=none",
+		"-e", "trace=open,openat,creat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,fdatasync,sync_file_range,"+
+			"rename,renameat,renameat2,unlink,unlinkat,link,linkat,symlink,symlinkat,mkdir,mkdirat,rmdir,copy_file_range,sendfile",
+		os.Args[0])
+	cmd.Env = append(os.Environ(), "JOURNAL_CHILD=session", "JOURNAL_URL=sqlite:"+filepath.Join(dir, "meetings.db"), "JOURNAL_DIR="+dir)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	const entries = 20
+	require.Len(t, strings.Fields(string(out)), entries, "%s", out)
+
+	images := collectImages(t, dir, trace)
+	last := images[len(images)-1]
+	require.Len(t, last.acknowledged, entries)
+	synced := 0
+	for _, im := range images {
+		synced = max(synced, len(im.files))
+	}
+	require.GreaterOrEqual(t, synced, 4, "the trace shows no files")
+	t.Logf("%d different disks", len(images))
+	for _, im := range images {
+		ok := t.Run(im.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, content := range im.files {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+			}
+			if _, there := im.files[HeadsFile]; !there {
+				require.Empty(t, im.acknowledged)
+				h, err := OpenHeads(dir) // the checks read the file
+				require.NoError(t, err)
+				require.NoError(t, h.Close())
+			}
+			checkSurvivors(t, "sqlite:"+filepath.Join(dir, "meetings.db"), dir, im.acknowledged)
+		})
+		require.True(t, ok)
+	}
+}
+
+// image is a disk after a power failure, and what had been acknowledged by then.
+type image struct {
+	name         string
+	files        map[string][]byte
+	acknowledged map[string]bool
+}
+
+// collectImages plays the trace and takes, after each call, the disks that a power
+// failure could leave then. Equal disks are one image, with all that had been
+// acknowledged when it last could be.
+func collectImages(t *testing.T, dir, trace string) []*image {
+	t.Helper()
+	d := newDisk(dir)
+	acknowledged := make(map[string]bool)
+	var images []*image
+	known := make(map[[32]byte]*image)
+	for n, c := range readTrace(t, trace) {
+		if id, ok := c.printed(); ok {
+			acknowledged[id] = true
+		} else if !d.play(t, c) {
+			continue
+		}
+		for variant, files := range d.failures() {
+			key := sum(files)
+			im := known[key]
+			if im == nil {
+				im = &image{name: fmt.Sprintf("%04d-%s-%s", n, c.name, variant), files: files}
+				known[key] = im
+				images = append(images, im)
+			}
+			im.acknowledged = maps.Clone(acknowledged)
+		}
+	}
+	return images
+}
+
+func sum(files map[string][]byte) [32]byte {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		_ = binary.Write(h, binary.BigEndian, []uint64{uint64(len(name)), uint64(len(files[name]))})
+		h.Write([]byte(name))
+		h.Write(files[name])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// disk is a directory as the programs see it and as it may be on the platters.
+// Data is there for certain only after fsync of the file, a name only after fsync
+// of the directory.
+type disk struct {
+	dir     string
+	names   map[string]*inode // as seen
+	durable map[string]*inode // when the directory was last synced
+}
+
+type inode struct {
+	data   []byte // as seen
+	synced []byte // when the file was last synced
+	dirty  bool
+}
+
+func newDisk(dir string) *disk {
+	return &disk{dir: dir, names: make(map[string]*inode), durable: make(map[string]*inode)}
+}
+
+// play does what a call did. It tells whether the call concerns the directory.
+func (d *disk) play(t *testing.T, c call) bool {
+	t.Helper()
+	if c.failed() {
+		return false
+	}
+	switch c.name {
+	case "open", "openat", "creat":
+		name, ok := d.name(c.path(0))
+		if !ok || !strings.Contains(c.args, "O_CREAT") && !strings.Contains(c.args, "O_TRUNC") {
+			return false
+		}
+		if d.names[name] == nil {
+			d.names[name] = &inode{}
+		} else if strings.Contains(c.args, "O_TRUNC") {
+			d.names[name].change(nil)
+		}
+		return true
+	case "write", "pwrite64":
+		f := d.file(c)
+		if f == nil {
+			return false
+		}
+		data := c.data(0)
+		at := int64(len(f.data)) // write is used on new files, from the start to the end
+		if c.name == "pwrite64" {
+			at = c.number(3)
+		}
+		grown := slices.Clone(f.data)
+		if need := int(at) + len(data); need > len(grown) {
+			grown = append(grown, make([]byte, need-len(grown))...)
+		}
+		copy(grown[at:], data)
+		require.Equal(t, c.result, int64(len(data)), "a short write: %v", c)
+		f.change(grown)
+		return true
+	case "ftruncate":
+		f := d.file(c)
+		if f == nil {
+			return false
+		}
+		size := int(c.number(1))
+		resized := make([]byte, size)
+		copy(resized, f.data)
+		f.change(resized)
+		return true
+	case "fsync", "fdatasync":
+		if c.fdPath() == d.dir {
+			d.durable = maps.Clone(d.names)
+			return true
+		}
+		f := d.file(c)
+		if f == nil {
+			return false
+		}
+		f.synced, f.dirty = f.data, false
+		return true
+	case "rename", "renameat", "renameat2":
+		from, ok1 := d.name(c.path(0))
+		to, ok2 := d.name(c.path(1))
+		if !ok1 && !ok2 {
+			return false
+		}
+		d.names[to] = d.names[from]
+		delete(d.names, from)
+		return true
+	case "unlink", "unlinkat":
+		name, ok := d.name(c.path(0))
+		if !ok {
+			return false
+		}
+		delete(d.names, name)
+		return true
+	}
+	// Whatever else touches the directory must be played, too.
+	require.NotContains(t, c.args, d.dir, "%v", c)
+	return false
+}
+
+func (f *inode) change(data []byte) { f.data, f.dirty = data, true }
+
+// name is a path's name in the directory. Shared memory is made anew by whoever
+// opens the database, and the lock file has no content.
+func (d *disk) name(path string) (string, bool) {
+	if filepath.Dir(path) != d.dir || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, ".lock") {
+		return "", false
+	}
+	return filepath.Base(path), true
+}
+
+// file is what the call's first argument, a descriptor, stands for.
+func (d *disk) file(c call) *inode {
+	name, ok := d.name(c.fdPath())
+	if !ok {
+		return nil
+	}
+	return d.names[name] // nil when it has been removed since
+}
+
+// failures are the disks that a power failure could leave now, by name:
+//
+//   - nothing: whatever was not synced is lost;
+//   - names: names are there as seen, data that was not synced is not;
+//   - a file: its name and data are there as seen, everything else is lost;
+//   - all: everything is there, as after a kill.
+func (d *disk) failures() map[string]map[string][]byte {
+	content := func(names map[string]*inode) map[string][]byte {
+		files := make(map[string][]byte)
+		for name, f := range names {
+			files[name] = f.synced
+		}
+		return files
+	}
+	all := make(map[string][]byte)
+	for name, f := range d.names {
+		all[name] = f.data
+	}
+	found := map[string]map[string][]byte{"nothing": content(d.durable), "names": content(d.names), "all": all}
+	for name, f := range d.names {
+		if f.dirty {
+			files := content(d.durable)
+			files[name] = f.data
+			found[name] = files
+		}
+	}
+	return found
+}
