@@ -1,0 +1,351 @@
+package meeting
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Entry is an event and the server's time it happened at, as the journal has it.
+type Entry struct {
+	Event
+	At time.Time `json:"at"`
+}
+
+// Line is one line of the running record (diễn biến phiên họp).
+type Line struct {
+	At   time.Time `json:"at"`
+	Seq  uint64    `json:"seq"`  // the event it tells of
+	Kind string    `json:"kind"` // session | attendance | item | speech | call | vote | conclusion
+	Item string    `json:"item,omitempty"`
+	Text string    `json:"text"` // Vietnamese
+}
+
+// vietnam is the country's one time zone; it has had no summer time since 1945.
+var vietnam = time.FixedZone("ICT", 7*3600)
+
+// Record tells in Vietnamese what happened, from the events of a whole meeting.
+// It holds nothing that is not public in the meeting: results once they are
+// published, conclusions once they are issued, items once they are dealt with.
+func Record(id string, entries []Entry) ([]Line, error) {
+	r := &recorder{s: New(id), begun: map[string]time.Time{}}
+	for _, e := range entries {
+		r.before(e)
+		if err := Evolve(r.s, e.Event, e.At); err != nil {
+			return nil, err
+		}
+		r.after(e)
+	}
+	return r.lines, nil
+}
+
+type recorder struct {
+	s     *State
+	begun map[string]time.Time // by request: when it first had the floor
+	lines []Line
+}
+
+func (r *recorder) add(e Entry, kind, item, text string, args ...any) {
+	r.lines = append(r.lines, Line{At: e.At.UTC(), Seq: e.Seq, Kind: kind, Item: item, Text: fmt.Sprintf(text, args...)})
+}
+
+// before tells what the state forgets with the event.
+func (r *recorder) before(e Entry) {
+	switch b := e.Body.(type) {
+	case *DelegationEnded:
+		if p := r.s.People[b.From]; p != nil && p.Invitation.Answer == "delegated" {
+			r.add(e, "attendance", "", "%s thôi ủy quyền cho %s.", r.name(b.From), r.name(b.To))
+		}
+	case *CallEnded:
+		c := r.s.Call
+		switch {
+		case c == nil:
+		case b.Why == "declined":
+			r.add(e, "call", "", "%s không nhận lời mời phát biểu.", r.title(b.Point))
+		case c.State == "active":
+			r.add(e, "call", r.s.Agenda.Current, "%s được mời phát biểu từ %s đến %s.", r.title(b.Point), clock(c.Since), clock(e.At))
+		}
+	}
+}
+
+func (r *recorder) after(e Entry) {
+	switch b := e.Body.(type) {
+	case *MeetingStarted, *MeetingPaused, *MeetingResumed, *MeetingEnded, *MeetingCancelled, *ChairTaken:
+		r.session(e)
+	case *AgendaStarted, *AgendaDone:
+		r.item(e)
+	case *DelegationAccepted, *AbsenceSettled, *PeopleInvited, *AttendanceConfirmed, *MarkedAbsent, *Departed, *CameBack:
+		r.attendance(e)
+	case *ListOpened, *ListClosed, *SpeakStarted, *SpeakFinished:
+		r.speech(e)
+	case *VoteOpened, *VoteClosed, *VotePublished, *VoteCancelled:
+		r.vote(e)
+	case *ConclusionIssued:
+		again := ""
+		if b.Number > 1 {
+			again = fmt.Sprintf(" (bản %d)", b.Number)
+		}
+		r.add(e, "conclusion", b.Item, "Kết luận%s: %s", again, b.Text)
+	}
+}
+
+func (r *recorder) session(e Entry) {
+	switch b := e.Body.(type) {
+	case *MeetingStarted:
+		r.add(e, "session", "", "Khai mạc phiên họp “%s”. Chủ tọa: %s.", r.s.Info.Title, r.title(b.Chair))
+		r.add(e, "session", "", "%s", quorumText(b.Quorum))
+	case *MeetingPaused:
+		r.add(e, "session", "", "Phiên họp tạm dừng%s.", because(b.Note))
+	case *MeetingResumed:
+		r.add(e, "session", "", "Phiên họp tiếp tục.")
+	case *MeetingEnded:
+		r.add(e, "session", "", "Bế mạc phiên họp. Thời gian làm việc: %s.", span(r.s.Info.Clock.Elapsed(e.At)))
+	case *MeetingCancelled:
+		r.add(e, "session", "", "Phiên họp bị hủy%s.", because(b.Note))
+	case *ChairTaken:
+		if st := r.s.Info.Status; st != Running && st != Paused {
+			return
+		}
+		if b.From != "" {
+			r.add(e, "session", "", "%s chuyển quyền điều hành phiên họp cho %s%s.", r.name(b.From), r.name(b.Person), because(b.Note))
+		} else {
+			r.add(e, "session", "", "%s điều hành phiên họp.", r.title(b.Person))
+		}
+	}
+}
+
+func quorumText(q Quorum) string {
+	rule := map[Fraction]string{
+		MoreThanHalf: "quá nửa", TwoThirds: "ít nhất hai phần ba", ThreeQuarters: "ít nhất ba phần tư", All: "toàn thể",
+	}[q.Rule]
+	verdict := "chưa đủ túc số"
+	if q.Reached {
+		verdict = "đủ túc số"
+	}
+	return fmt.Sprintf("Túc số: có mặt %d trên tổng số %d đại biểu; yêu cầu %s (%d đại biểu): %s.", q.Present, q.Base, rule, q.Needed, verdict)
+}
+
+func (r *recorder) item(e Entry) {
+	id, verb := "", ""
+	switch b := e.Body.(type) {
+	case *AgendaStarted:
+		id, verb = b.Item, "Bắt đầu nội dung"
+		if b.Again {
+			verb = "Trở lại nội dung"
+		}
+	case *AgendaDone:
+		id, verb = b.Item, "Kết thúc nội dung"
+	}
+	it, number := r.s.Agenda.Items[id], r.s.Agenda.Numbers()[id]
+	if it == nil {
+		return
+	}
+	if _, done := e.Body.(*AgendaDone); done {
+		r.add(e, "item", id, "%s %s (%s).", verb, number, span(it.Clock.Elapsed(e.At)))
+		return
+	}
+	by := ""
+	if it.Presenter != "" {
+		by = " Trình bày: " + it.Presenter + "."
+	}
+	r.add(e, "item", id, "%s %s: %s.%s", verb, number, strings.TrimSuffix(it.Title, "."), by)
+}
+
+func (r *recorder) attendance(e Entry) {
+	switch b := e.Body.(type) {
+	case *DelegationAccepted:
+		r.add(e, "attendance", "", "%s ủy quyền cho %s dự họp và biểu quyết.", r.name(b.From), r.name(b.To))
+	case *AbsenceSettled:
+		if b.Accepted {
+			r.add(e, "attendance", "", "%s vắng mặt, được chủ tọa đồng ý.", r.name(b.Person))
+		}
+	case *PeopleInvited:
+		if b.Instead != "" {
+			r.add(e, "attendance", "", "%s dự họp thay %s.", r.name(b.People[0].ID), r.name(b.Instead))
+		}
+	case *AttendanceConfirmed:
+		q := CountQuorum(r.s)
+		who := fmt.Sprintf("%d người", len(b.People))
+		if len(b.People) <= 5 {
+			who = strings.Join(ids(b.People, func(c Confirmation) string { return r.name(c.Person) }), ", ")
+		}
+		r.add(e, "attendance", "", "Xác nhận có mặt: %s. Có mặt %d trên tổng số %d đại biểu.", who, q.Present, q.Base)
+	case *MarkedAbsent:
+		r.add(e, "attendance", "", "Vắng mặt: %s%s.", strings.Join(ids(b.People, r.name), ", "), because(b.Reason))
+	case *Departed:
+		r.add(e, "attendance", "", "%s rời phiên họp.", r.name(b.Person))
+	case *CameBack:
+		r.add(e, "attendance", "", "%s trở lại phiên họp.", r.name(b.Person))
+	}
+}
+
+func (r *recorder) speech(e Entry) {
+	switch b := e.Body.(type) {
+	case *ListOpened:
+		if b.List == "question" {
+			r.add(e, "speech", r.s.Agenda.Current, "Mở đăng ký chất vấn. Người trả lời chất vấn: %s.", r.title(b.Questioned))
+		} else {
+			r.add(e, "speech", r.s.Agenda.Current, "Mở đăng ký phát biểu.")
+		}
+	case *ListClosed:
+		what := "phát biểu"
+		if b.List == "question" {
+			what = "chất vấn"
+		}
+		r.add(e, "speech", r.s.Agenda.Current, "Kết thúc đăng ký %s.", what)
+	case *SpeakStarted:
+		r.begun[b.Request] = e.At
+	case *SpeakFinished:
+		q := r.s.request(b.Request)
+		what := "phát biểu"
+		switch {
+		case q.Kind == "order":
+			what = "phát biểu về trình tự phiên họp"
+		case q.Kind == "answer":
+			what = "trả lời chất vấn"
+		case q.List == "question":
+			what = "chất vấn"
+		}
+		if q.Topic != "" {
+			what += " về “" + q.Topic + "”"
+		}
+		over := ""
+		if q.Overrun {
+			over = ", quá thời gian quy định"
+		}
+		r.add(e, "speech", q.Item, "%s %s từ %s đến %s (%s%s).", r.title(q.Person), what,
+			clock(r.begun[q.ID]), clock(e.At), span(q.Clock.Elapsed(e.At)), over)
+	}
+}
+
+func (r *recorder) vote(e Entry) {
+	switch b := e.Body.(type) {
+	case *VoteOpened:
+		form := "công khai"
+		if b.Secret {
+			form = "kín"
+		}
+		r.add(e, "vote", b.Item, "Mở biểu quyết %s: “%s”. Số người có quyền biểu quyết: %d. %s", form, b.Title, b.Entitled, quorumText(b.Quorum))
+		if b.Override != "" {
+			r.add(e, "vote", b.Item, "Chủ tọa quyết định biểu quyết khi chưa đủ túc số, lý do: %s.", strings.TrimSuffix(b.Override, "."))
+		}
+	case *VoteClosed:
+		v := r.s.Votes[b.Vote]
+		r.add(e, "vote", v.Item, "Kết thúc biểu quyết “%s”: %d trên %d phiếu.", v.Title, v.Cast, v.Entitled)
+	case *VotePublished:
+		r.result(e, r.s.Votes[b.Vote])
+	case *VoteCancelled:
+		if v := r.s.Votes[b.Vote]; !b.Drafted {
+			r.add(e, "vote", v.Item, "Hủy biểu quyết “%s”%s.", v.Title, because(b.Reason))
+		}
+	}
+}
+
+func (r *recorder) result(e Entry, v *Vote) {
+	var parts []string
+	var elected []string
+	for i, c := range v.Result.Counts {
+		parts = append(parts, fmt.Sprintf("%s %d phiếu (%s)", v.Choices[i].Text, c.Total, percent(c.Total, v.Result.Base)))
+		if c.Reached {
+			elected = append(elected, v.Choices[i].Text)
+		}
+	}
+	paper := ""
+	if v.Result.Paper > 0 {
+		paper = fmt.Sprintf(" (trong đó %d phiếu giấy)", v.Result.Paper)
+	}
+	verdict := "không được thông qua"
+	switch {
+	case v.Choices[0].ID == "yes" && v.Result.Passed:
+		verdict = "được thông qua"
+	case v.Choices[0].ID == "yes":
+	case len(elected) > 0:
+		verdict = "đạt yêu cầu: " + strings.Join(elected, ", ")
+	default:
+		verdict = "không có lựa chọn nào đạt yêu cầu"
+	}
+	r.add(e, "vote", v.Item, "Kết quả biểu quyết “%s”: %d phiếu%s; %s. Tính trên %d, cần ít nhất %d: %s.", v.Title,
+		v.Result.Cast+v.Result.Paper, paper, strings.Join(parts, "; "), v.Result.Base, v.Result.Needed, verdict)
+}
+
+// percent is exact to a tenth, in whole numbers, with a comma.
+func percent(n, base int) string {
+	if base <= 0 {
+		return "0%"
+	}
+	tenths := (2*1000*n + base) / (2 * base)
+	if tenths%10 == 0 {
+		return fmt.Sprintf("%d%%", tenths/10)
+	}
+	return fmt.Sprintf("%d,%d%%", tenths/10, tenths%10)
+}
+
+func (r *recorder) name(id string) string {
+	if p := r.s.People[id]; p != nil {
+		return p.Name
+	}
+	return id
+}
+
+// title is the name with the position, or with what a point is.
+func (r *recorder) title(id string) string {
+	p := r.s.People[id]
+	switch {
+	case p == nil:
+		return id
+	case p.Role == RolePoint && !strings.HasPrefix(strings.ToLower(p.Name), "điểm cầu"):
+		return "Điểm cầu " + p.Name
+	case p.Position != "":
+		return p.Name + " (" + p.Position + ")"
+	}
+	return p.Name
+}
+
+func because(note string) string {
+	if note == "" {
+		return ""
+	}
+	return ", lý do: " + strings.TrimSuffix(note, ".")
+}
+
+func clock(t time.Time) string { return t.In(vietnam).Format("15:04:05") }
+
+// span is a duration in words, to the second.
+func span(d time.Duration) string {
+	sec := int64(d.Round(time.Second) / time.Second)
+	var parts []string
+	for _, u := range []struct {
+		n    int64
+		name string
+	}{{sec / 3600, "giờ"}, {sec / 60 % 60, "phút"}, {sec % 60, "giây"}} {
+		if u.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", u.n, u.name))
+		}
+	}
+	if len(parts) == 0 {
+		return "0 giây"
+	}
+	return strings.Join(parts, " ")
+}
+
+// Print writes the running record of a meeting as text, in the time of Viet Nam.
+// A line break within a text is indented, so that nobody's text can look like a
+// line of its own.
+func Print(w io.Writer, s *State, lines []Line) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "DIỄN BIẾN PHIÊN HỌP\n%s\n", s.Info.Title)
+	if s.Info.Place != "" {
+		fmt.Fprintf(out, "Địa điểm: %s\n", s.Info.Place)
+	}
+	day := ""
+	for _, l := range lines {
+		if d := l.At.In(vietnam).Format("02/01/2006"); d != day {
+			day = d
+			fmt.Fprintf(out, "\nNgày %s\n", d)
+		}
+		fmt.Fprintf(out, "%s  %s\n", clock(l.At), strings.ReplaceAll(l.Text, "\n", "\n          "))
+	}
+	return out.Flush()
+}

@@ -1,0 +1,171 @@
+package meeting
+
+import (
+	"maps"
+	"slices"
+)
+
+// Viewer is who looks: an identity without device, and what the directory grants
+// it in the meeting's unit.
+type Viewer struct {
+	ID          string
+	Permissions PermissionSet
+}
+
+// view is a viewer and what they may see of a state.
+type view struct {
+	s     *State
+	id    string
+	inner bool // chairs, secretaries, those who prepare and approve: everything but others' ballots
+	desk  bool // and operators: lobby, readiness, devices, observers
+	in    bool // sees the meeting at all
+	lobby bool // waits in the lobby
+}
+
+func look(s *State, w Viewer) *view {
+	v := &view{s: s, id: w.ID}
+	v.inner = w.Permissions&Permissions(PermPrepare, PermApprove) != 0
+	v.desk = v.inner || w.Permissions.Has(PermOperate)
+	p := s.People[w.ID]
+	if p != nil {
+		v.inner = v.inner || p.Role == RoleChair || p.Role == RoleSecretary
+		v.desk = v.desk || v.inner || p.Role == RoleOperator
+	}
+	v.in = v.inner || (p != nil || v.desk) && !s.Info.ApprovedAt.IsZero()
+	v.lobby = !v.in && s.Lobby[w.ID] != nil
+	return v
+}
+
+// standing is what a viewer's view of a meeting depends on.
+func (v *view) standing() [5]bool {
+	return [5]bool{v.inner, v.desk, v.in, v.lobby, v.s.People[v.id] != nil}
+}
+
+// Standing tells two states of a viewer's rights apart: when it changes with an
+// event, the events let through do not lead from the old view to the new one, and
+// a fresh Snapshot must be sent in place of the event. The caller compares the
+// standing before Evolve and after.
+func Standing(s *State, w Viewer) string {
+	out := make([]byte, 0, 5)
+	for _, b := range look(s, w).standing() {
+		if b {
+			out = append(out, '1')
+		} else {
+			out = append(out, '0')
+		}
+	}
+	return string(out)
+}
+
+// Visible is what a viewer may see of an event of s: the event, with something
+// left out or another in its place; false when it is not for them. The event must
+// have been applied to s already; s may have moved on since, as when a client
+// catches up, and then what is no longer for the viewer is left out.
+func Visible(s *State, e Event, w Viewer) (Event, bool) {
+	v := look(s, w)
+	if !v.in {
+		return v.outside(e)
+	}
+	b := e.Body.seen(v)
+	if b == nil {
+		return Event{}, false
+	}
+	return v.dress(e, b), true
+}
+
+func (v *view) dress(e Event, b Body) Event {
+	out := Event{Seq: e.Seq, Type: b.kind(), By: e.By, Body: b}
+	if e.By == v.id {
+		out.Cmd = e.Cmd
+	}
+	if _, ok := b.(*VoteProgress); ok || e.By != "" && v.s.People[e.By] != nil && !v.knows(e.By) {
+		out.By, out.Cmd = "", ""
+	}
+	return out
+}
+
+// outside: who waits in the lobby sees what concerns the waiting.
+func (v *view) outside(e Event) (Event, bool) {
+	var guest string
+	switch b := e.Body.(type) {
+	case *LobbyEntered:
+		guest = b.Guest
+	case *LobbySettled:
+		guest = b.Guest
+	}
+	if guest == "" || guest != v.id {
+		return Event{}, false
+	}
+	return v.dress(e, e.Body), true
+}
+
+// Audience names a group of viewers who see an event alike, so that it need be
+// filtered and encoded once for each group only. A viewer whom the event is about
+// is a group of their own.
+func Audience(s *State, e Event, w Viewer) string {
+	if e.By == w.ID || slices.Contains(concerns(e.Body), w.ID) {
+		return w.ID
+	}
+	return Standing(s, w)
+}
+
+// concerns lists the people for whom an event may look different.
+func concerns(b Body) []string {
+	switch b := b.(type) {
+	case *PeopleInvited:
+		return ids(b.People, func(p PersonInfo) string { return p.ID })
+	case *PersonChanged:
+		return []string{b.Person.ID}
+	case *InvitationAnswered:
+		return []string{b.Person}
+	case *AbsenceSettled:
+		return []string{b.Person}
+	case *DelegationOffered:
+		return []string{b.From, b.To.ID}
+	case *DelegationAccepted:
+		return []string{b.From, b.To}
+	case *DelegationEnded:
+		return []string{b.From, b.To}
+	case *CheckedIn:
+		return []string{b.Person}
+	case *AttendanceConfirmed:
+		return ids(b.People, func(c Confirmation) string { return c.Person })
+	case *MarkedAbsent:
+		return b.People
+	case *Departed:
+		return []string{b.Person}
+	case *CameBack:
+		return []string{b.Person}
+	case *PresenceChanged:
+		return []string{b.Person}
+	case *SpeakRefused:
+		return []string{b.Person}
+	case *BallotGiven:
+		return []string{b.Voter}
+	case *BallotIssued:
+		return []string{b.Voter}
+	case *VoteOpened:
+		return slices.Collect(maps.Keys(b.Voters))
+	case *DeviceCommanded:
+		return []string{b.Point}
+	case *ReadinessReported:
+		return []string{b.Point}
+	case *HelpAsked:
+		return []string{b.Point}
+	case *HelpClosed:
+		return []string{b.Point}
+	case *LobbyEntered:
+		return []string{b.Guest}
+	case *LobbySettled:
+		return []string{b.Guest}
+	}
+	return nil
+}
+
+func ids[T any](list []T, of func(T) string) []string {
+	out := make([]string, len(list))
+	for i, t := range list {
+		out[i] = of(t)
+	}
+	return out
+}
