@@ -138,7 +138,7 @@ func updated(ctx context.Context, r reader, res sql.Result, table, id string) er
 	if err != nil || n == 1 {
 		return err
 	}
-	found, err := count(ctx, r, "SELECT count(*) FROM "+table+" WHERE id = $1", known(id)) //nolint:gosec // G202: table is a constant of ours
+	found, err := count(ctx, r, "SELECT count(*) FROM "+table+" WHERE id = $1", known(id))
 	switch {
 	case err != nil:
 		return err
@@ -264,7 +264,7 @@ type keyed[T any] struct {
 
 // page reads one entry more than asked for, to know whether there are others.
 func page[T any](ctx context.Context, r reader, scan func(scanner) (keyed[T], error), columns, table string, q *Query, c *conditions) (Page[T], error) {
-	query := "SELECT " + columns + " FROM " + table + c.String() + " ORDER BY sort_key, id LIMIT " + strconv.Itoa(q.Limit+1) //nolint:gosec // G202: names are ours, values are placeholders
+	query := "SELECT " + columns + " FROM " + table + c.String() + " ORDER BY sort_key, id LIMIT " + strconv.Itoa(q.Limit+1)
 	list, err := all(ctx, r, scan, query, c.args...)
 	if err != nil {
 		return Page[T]{}, fmt.Errorf("directory: list %s: %w", table, err)

@@ -62,14 +62,13 @@ func (p *plan) units(s *state) {
 		p.errors = append(p.errors, RowError{Problem: fail("too_many", "", MaxUnits)})
 	}
 	// A parent is written before its children.
-	depth := func(id string) int {
-		n := 0
-		for at := id; at != "" && n <= MaxDepth; at = parents[at] {
-			n++
+	depths := make(map[string]int, len(rows))
+	for _, r := range rows {
+		for at := r.new.ID; at != "" && depths[r.new.ID] <= MaxDepth; at = parents[at] {
+			depths[r.new.ID]++
 		}
-		return n
 	}
-	slices.SortStableFunc(rows, func(a, b *row) int { return depth(a.new.ID) - depth(b.new.ID) })
+	slices.SortStableFunc(rows, func(a, b *row) int { return depths[a.new.ID] - depths[b.new.ID] })
 	for _, r := range rows {
 		switch {
 		case r.old.ID == "":

@@ -6,11 +6,13 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/xuri/excelize/v2"
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 
 	"diemcau/signaling/store"
@@ -104,6 +106,32 @@ func TestImportListsEveryError(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, n)
 		require.Equal(t, "C7: Đơn vị: không có đơn vị này", RowError{7, "C7", "unitId", fail("unknown_unit", "unitId")}.Text("vi"))
+	})
+}
+
+// Hostile text in a file is refused by cell, or stored in NFC as it is.
+func TestImportHostileText(t *testing.T) {
+	each(t, func(t *testing.T, d *Directory) {
+		root := mustUnit(t, d, "R", "")
+		for name, s := range hostile {
+			var b bytes.Buffer
+			c := csv.NewWriter(&b)
+			require.NoError(t, c.WriteAll([][]string{{"login", "full name", "unit"}, {"an", s, "R"}}))
+			r, err := d.Import(ctx, TableUsers, CSV, &b, ImportOptions{})
+			if slices.Contains(refusedAnywhere, name) || name == "only spaces" {
+				require.Error(t, err, name)
+				if name != "bad utf8" {
+					require.Len(t, r.Errors, 1, name)
+					require.Equal(t, "B2", r.Errors[0].Cell)
+				}
+				continue
+			}
+			require.NoError(t, err, name)
+			u, err := d.UserByLogin(ctx, "an")
+			require.NoError(t, err)
+			require.Equal(t, norm.NFC.String(s), u.FullName, name)
+			require.Equal(t, root.ID, u.UnitID)
+		}
 	})
 }
 
@@ -334,6 +362,31 @@ func FuzzImportCSV(f *testing.F) {
 				// csv makes one line end of CR LF inside quotes.
 				require.Equal(t, cells[i][j], strings.ReplaceAll(unguardCell(again[i].cells[j]), "\r\n", "\n"))
 			}
+		}
+	})
+}
+
+// FuzzImportXLSX: no workbook breaks the reader.
+func FuzzImportXLSX(f *testing.F) {
+	w := excelize.NewFile()
+	for cell, v := range map[string]any{"A1": "code", "B1": "name", "A2": "R", "B2": 1} {
+		require.NoError(f, w.SetCellValue("Sheet1", cell, v))
+	}
+	require.NoError(f, w.SetCellFormula("Sheet1", "B3", "1+1"))
+	var b bytes.Buffer
+	require.NoError(f, w.Write(&b))
+	f.Add(b.Bytes())
+	f.Add([]byte("PK\x03\x04"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, bad, err := readSheet(XLSX, bytes.NewReader(data))
+		if err != nil {
+			require.NotContains(t, code(err), "not an *Error")
+			return
+		}
+		_, _, err = records(TableUnits, rows)
+		require.NoError(t, err)
+		for _, e := range bad {
+			require.Equal(t, "formula_cell", e.Problem.Code)
 		}
 	})
 }

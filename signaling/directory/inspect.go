@@ -59,7 +59,6 @@ type inspector struct {
 	elements int
 	formulas []RowError
 	row, col int
-	cell     string
 }
 
 func (in *inspector) part(part *zip.File) error {

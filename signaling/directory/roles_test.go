@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -282,8 +283,17 @@ func TestUsersAreUnique(t *testing.T) {
 			require.ErrorIs(t, err, ErrNotFound, no)
 		}
 		b := mustUser(t, d, "b", "Lê Ba", root.ID)
+		many := append(make([]string, 600), u.ID, "a\x00", newID(), b.ID)
+		both, err := d.UsersByID(ctx, many)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []User{u, b}, both)
+		for in, want := range map[string]string{"r": root.ID, "R": root.ID, "x": "", "a\x00": ""} {
+			got, err := d.UnitByCode(ctx, in)
+			require.Equal(t, want, got.ID)
+			require.Equal(t, want == "", errors.Is(err, ErrNotFound))
+		}
 		b.Login = "NGUYỄN.an"
-		_, err := d.UpdateUser(ctx, b)
+		_, err = d.UpdateUser(ctx, b)
 		require.ErrorIs(t, err, ErrDuplicate)
 	})
 }

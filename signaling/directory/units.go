@@ -57,6 +57,15 @@ func (d *Directory) Unit(ctx context.Context, id string) (Unit, error) {
 	return one(scanUnit, d.db.QueryRow(ctx, "SELECT "+unitColumns+" FROM units WHERE id = $1", known(id)))
 }
 
+// UnitByCode finds a unit by its code in any case, or gives ErrNotFound.
+func (d *Directory) UnitByCode(ctx context.Context, code string) (Unit, error) {
+	code, err := cleanCode("code", code)
+	if err != nil {
+		return Unit{}, ErrNotFound
+	}
+	return one(scanUnit, d.db.QueryRow(ctx, "SELECT "+unitColumns+" FROM units WHERE code = $1", code))
+}
+
 // Units gives the whole tree, each unit followed by what is below it, siblings
 // by their order, then by name.
 func (d *Directory) Units(ctx context.Context) ([]Unit, error) {
@@ -134,14 +143,20 @@ func scanString(s scanner) (string, error) {
 // unit, "" for the root) put it: the code of a refusal, or "". The walk is
 // bounded, so a cycle of very many units passes for too deep.
 func placeError(parents map[string]string, id string) string {
-	seen := map[string]bool{}
-	for at := id; at != "" && len(seen) < 4*MaxDepth; at = parents[at] {
-		if seen[at] {
+	// Brent's way of finding a cycle: wait at one unit, for twice as long each time.
+	wait, steps, level := id, 0, 1
+	for at := parents[id]; at != ""; at = parents[at] {
+		if at == wait {
 			return "unit_cycle"
 		}
-		seen[at] = true
+		if level++; level > 8*MaxDepth {
+			break
+		}
+		if steps++; steps&(steps-1) == 0 {
+			wait = at
+		}
 	}
-	if len(seen) > MaxDepth {
+	if level > MaxDepth {
 		return "unit_too_deep"
 	}
 	return ""

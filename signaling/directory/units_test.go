@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
 )
 
 var ctx = context.Background()
@@ -237,4 +238,35 @@ func pointField(p *Point, field string) *string {
 
 func userField(u *User, field string) *string {
 	return map[string]*string{"login": &u.Login, "fullName": &u.FullName, "mail": &u.Mail, "phone": &u.Phone, "positionId": &u.PositionID, "unitId": &u.UnitID}[field]
+}
+
+// The walk finds the same as one that remembers where it was.
+func TestPlaceErrorProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 40).Draw(t, "n")
+		parents := map[string]string{}
+		for i := range n {
+			parent := ""
+			if p := rapid.IntRange(-1, n-1).Draw(t, "parent"); p >= 0 {
+				parent = fmt.Sprint(p)
+			}
+			parents[fmt.Sprint(i)] = parent
+		}
+		for id := range parents {
+			seen, want := map[string]bool{}, ""
+			for at := id; at != ""; at = parents[at] {
+				if seen[at] {
+					want = "unit_cycle"
+					break
+				}
+				seen[at] = true
+			}
+			if want == "" && len(seen) > MaxDepth {
+				want = "unit_too_deep"
+			}
+			if got := placeError(parents, id); got != want {
+				t.Fatalf("%s of %v: %q, not %q", id, parents, got, want)
+			}
+		}
+	})
 }

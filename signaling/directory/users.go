@@ -3,6 +3,8 @@ package directory
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,6 +64,23 @@ func (d *Directory) UserByLogin(ctx context.Context, login string) (User, error)
 		return User{}, ErrNotFound
 	}
 	return one(scanUser, d.db.QueryRow(ctx, "SELECT "+userColumns+" FROM users WHERE login = $1", login))
+}
+
+// UsersByID gives those of ids that there are, in no particular order.
+func (d *Directory) UsersByID(ctx context.Context, ids []string) ([]User, error) {
+	users := make([]User, 0, len(ids))
+	for chunk := range slices.Chunk(ids, 500) {
+		var c conditions
+		for _, id := range chunk {
+			c.add(c.arg(known(id)))
+		}
+		list, err := all(ctx, d.db, scanUser, "SELECT "+userColumns+" FROM users WHERE id IN ("+strings.Join(c.parts, ", ")+")", c.args...)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, list...)
+	}
+	return users, nil
 }
 
 // SearchUsers lists users by given name in Vietnamese order; login, mail and
