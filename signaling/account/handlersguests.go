@@ -85,8 +85,8 @@ func (h *Handler) deleteGuestLink(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// postGuest takes a guest into the lobby. A browser that already waits or was
-// admitted by a guest link keeps its place.
+// postGuest takes a guest into the lobby. A browser that was there before, by this or
+// another link, leaves its old place.
 func (h *Handler) postGuest(w http.ResponseWriter, r *http.Request) {
 	const action = "guest.redeem"
 	s, ctx := h.service, r.Context()
