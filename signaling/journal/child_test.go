@@ -29,7 +29,7 @@ func child(kind string) error {
 	errs := make(chan error, callers)
 	var writers [3]*Writer
 	for m := range writers {
-		if writers[m], err = j.Open(ctx, "m"+strconv.Itoa(m), "node"); err != nil {
+		if writers[m], err = j.Open(ctx, childMeetings[m], "node"); err != nil {
 			return err
 		}
 	}

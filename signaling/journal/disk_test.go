@@ -3,6 +3,7 @@ package journal
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -25,7 +26,9 @@ func TestPowerFailuresLoseNothing(t *testing.T) {
 		"-e", "trace=open,openat,creat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,fdatasync,sync_file_range,"+
 			"rename,renameat,renameat2,unlink,unlinkat,link,linkat,symlink,symlinkat,mkdir,mkdirat,rmdir,copy_file_range,sendfile",
 		os.Args[0])
-	cmd.Env = append(os.Environ(), "JOURNAL_CHILD=session", "JOURNAL_URL=sqlite:"+filepath.Join(dir, "meetings.db"), "JOURNAL_DIR="+dir)
+	// In two directories, so that neither is synced for the other's sake.
+	require.NoError(t, errors.Join(os.Mkdir(filepath.Join(dir, "db"), 0o700), os.Mkdir(filepath.Join(dir, "heads"), 0o700)))
+	cmd.Env = append(os.Environ(), "JOURNAL_CHILD=session", "JOURNAL_URL=sqlite:"+filepath.Join(dir, databaseFile), "JOURNAL_DIR="+filepath.Join(dir, "heads"))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	const entries = 20
@@ -43,20 +46,23 @@ func TestPowerFailuresLoseNothing(t *testing.T) {
 	for _, im := range images {
 		ok := t.Run(im.name, func(t *testing.T) {
 			dir := t.TempDir()
+			require.NoError(t, errors.Join(os.Mkdir(filepath.Join(dir, "db"), 0o700), os.Mkdir(filepath.Join(dir, "heads"), 0o700)))
 			for name, content := range im.files {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 			}
-			if _, there := im.files[HeadsFile]; !there {
+			if _, there := im.files["heads/"+HeadsFile]; !there {
 				require.Empty(t, im.acknowledged)
-				h, err := OpenHeads(dir) // the checks read the file
+				h, err := OpenHeads(filepath.Join(dir, "heads")) // the checks read the file
 				require.NoError(t, err)
 				require.NoError(t, h.Close())
 			}
-			checkSurvivors(t, "sqlite:"+filepath.Join(dir, "meetings.db"), dir, im.acknowledged)
+			checkSurvivors(t, "sqlite:"+filepath.Join(dir, databaseFile), filepath.Join(dir, "heads"), im.acknowledged)
 		})
 		require.True(t, ok)
 	}
 }
+
+const databaseFile = "db/meetings.db"
 
 // image is a disk after a power failure, and what had been acknowledged by then.
 type image struct {
@@ -104,7 +110,7 @@ func sum(files map[string][]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// disk is a directory as the programs see it and as it may be on the platters.
+// disk is two directories as the programs see them and as they may be on the platters.
 // Data is there for certain only after fsync of the file, a name only after fsync
 // of the directory.
 type disk struct {
@@ -170,8 +176,14 @@ func (d *disk) play(t *testing.T, c call) bool {
 		f.change(resized)
 		return true
 	case "fsync", "fdatasync":
-		if c.fdPath() == d.dir {
-			d.durable = maps.Clone(d.names)
+		if synced, err := filepath.Rel(d.dir, c.fdPath()); err == nil && (synced == "db" || synced == "heads") {
+			in := func(name string, _ *inode) bool { return filepath.Dir(name) == synced }
+			maps.DeleteFunc(d.durable, in)
+			for name, f := range d.names {
+				if in(name, f) {
+					d.durable[name] = f
+				}
+			}
 			return true
 		}
 		f := d.file(c)
@@ -204,13 +216,14 @@ func (d *disk) play(t *testing.T, c call) bool {
 
 func (f *inode) change(data []byte) { f.data, f.dirty = data, true }
 
-// name is a path's name in the directory. Shared memory is made anew by whoever
+// name is a path's name below the test's directory. Shared memory is made anew by whoever
 // opens the database, and the lock file has no content.
 func (d *disk) name(path string) (string, bool) {
-	if filepath.Dir(path) != d.dir || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, ".lock") {
+	name, inside := strings.CutPrefix(path, d.dir+"/")
+	if !inside || strings.Count(name, "/") != 1 || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, ".lock") {
 		return "", false
 	}
-	return filepath.Base(path), true
+	return name, true
 }
 
 // file is what the call's first argument, a descriptor, stands for.

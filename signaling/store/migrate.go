@@ -21,37 +21,44 @@ const latest = -1
 // versionTable is goose's own.
 const versionTable = "goose_db_version"
 
-// migrate brings the schema forward to version. Processes that start at the same
-// moment wait for each other: on PostgreSQL at an advisory lock, on SQLite
-// at a lock on the directory of the file.
-func (d *DB) migrate(ctx context.Context, version int64) (err error) {
+// provider knows the migrations of the dialect.
+func (d *DB) provider() (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations/"+d.dialect.String())
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return nil, fmt.Errorf("store: %w", err)
 	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if d.dialect == Postgres {
 		dialect = goose.DialectPostgres
 		locker, err := lock.NewPostgresSessionLocker()
 		if err != nil {
-			return fmt.Errorf("store: %w", err)
+			return nil, fmt.Errorf("store: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
-	} else {
+	}
+	p, err := goose.NewProvider(dialect, d.write, files, options...)
+	if err != nil {
+		return nil, fmt.Errorf("store: migrations: %w", err)
+	}
+	return p, nil
+}
+
+// migrate brings the schema forward to version. Processes that start at the same
+// moment wait for each other: on PostgreSQL at an advisory lock, on SQLite
+// at a lock on the directory of the file.
+func (d *DB) migrate(ctx context.Context, version int64) error {
+	if d.dialect == SQLite {
 		unlock, err := lockDir(ctx, filepath.Dir(d.path))
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
 		defer unlock()
 	}
-	provider, err := goose.NewProvider(dialect, d.write, files, options...)
+	provider, err := d.provider()
 	if err != nil {
-		return fmt.Errorf("store: migrations: %w", err)
+		return err
 	}
-	newest := int64(0)
-	for _, source := range provider.ListSources() {
-		newest = max(newest, source.Version)
-	}
+	newest := newestOf(provider)
 	now, err := provider.GetDBVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("store: migrations: %w", err)

@@ -49,7 +49,12 @@ func sqliteDSN(path, key, value string) string {
 		"journal_size_limit(67108864)",
 	}}
 	q.Add(key, value)
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+	return fileURL(path, q.Encode())
+}
+
+// fileURL is SQLite's form of an absolute path, whatever characters are in it.
+func fileURL(path, query string) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
 }
 
 // createFile makes an empty file at path that its owner alone may read, unless it
