@@ -195,8 +195,7 @@ func unguardCell(v string) string {
 	return v
 }
 
-// writeSheet writes rows, guarded, the heading first. The heading is what a
-// reader of CSV needs a byte order mark for.
+// writeSheet writes rows, guarded, the heading first.
 func writeSheet(format Format, w io.Writer, rows [][]string) error {
 	switch format {
 	case CSV:
@@ -208,12 +207,14 @@ func writeSheet(format Format, w io.Writer, rows [][]string) error {
 	}
 }
 
+// writeCSV begins with a byte order mark: without it Excel takes the file for
+// one of the old encodings.
 func writeCSV(w io.Writer, rows [][]string) error {
 	if _, err := io.WriteString(w, "\ufeff"); err != nil {
 		return err
 	}
+	// Lines end with LF: with UseCRLF the writer drops CR from cells.
 	c := csv.NewWriter(w)
-	c.UseCRLF = true
 	for _, row := range rows {
 		guarded := make([]string, len(row))
 		for i, v := range row {
