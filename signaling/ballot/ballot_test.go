@@ -29,6 +29,8 @@ func TestBallot(t *testing.T) {
 	require.Equal(t, id, parsed)
 	_, err = ParseID(id.String() + "A")
 	require.ErrorIs(t, err, ErrRequest)
+	_, err = ParseID(strings.ToUpper(id.String()))
+	require.ErrorIs(t, err, ErrRequest, "one spelling")
 }
 
 // What the server sees at issuing must not come back at casting.

@@ -27,7 +27,7 @@ var (
 type Cast struct {
 	ID        ID
 	Signature []byte
-	Choice    string
+	Choices   []string // sorted
 	Revision  int
 }
 
@@ -42,7 +42,7 @@ func (c Cast) Follows(recorded Cast) (bool, error) {
 		return true, nil
 	case c.Revision < recorded.Revision:
 		return false, ErrStale
-	case c.Choice != recorded.Choice:
+	case !slices.Equal(c.Choices, recorded.Choices):
 		return false, ErrConflict
 	}
 	return false, nil

@@ -16,7 +16,7 @@ import (
 )
 
 func castOf(id byte, revision int, choice string) Cast {
-	return Cast{ID: ID{id}, Choice: choice, Revision: revision}
+	return Cast{ID: ID{id}, Choices: []string{choice}, Revision: revision}
 }
 
 // recorder is a Commit that keeps what it was given.
@@ -302,14 +302,14 @@ func TestBatchMany(t *testing.T) {
 	for n := range ballots {
 		id := ID{byte(n), byte(n >> 8)}
 		callers.Go(func() {
-			if err := b.Add(t.Context(), Cast{ID: id, Choice: "agree", Revision: 1}); err != nil && !errors.Is(err, ErrStale) {
+			if err := b.Add(t.Context(), Cast{ID: id, Choices: []string{"agree"}, Revision: 1}); err != nil && !errors.Is(err, ErrStale) {
 				wrong.Store(err)
 			}
 		})
 		callers.Go(func() {
-			last := Cast{ID: id, Choice: "agree", Revision: 1}
+			last := Cast{ID: id, Choices: []string{"agree"}, Revision: 1}
 			if n%2 == 0 {
-				last = Cast{ID: id, Choice: "disagree", Revision: 2}
+				last = Cast{ID: id, Choices: []string{"disagree"}, Revision: 2}
 			}
 			if err := b.Add(t.Context(), last); err != nil {
 				wrong.Store(fmt.Errorf("ballot %d: %w", n, err))
@@ -321,7 +321,7 @@ func TestBatchMany(t *testing.T) {
 	require.Nil(t, wrong.Load())
 	tally := map[string]int{}
 	for _, c := range state {
-		tally[c.Choice]++
+		tally[c.Choices[0]]++
 	}
 	require.Equal(t, map[string]int{"agree": ballots / 2, "disagree": ballots / 2}, tally)
 }

@@ -6,7 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"math/big"
 	"sync"
@@ -193,16 +193,19 @@ func sealing(secret []byte, vote Vote) (cipher.AEAD, []byte, error) {
 	return aead, label, err
 }
 
-// Digest is what is written down of a blinded message when its ballot is issued.
-func Digest(blinded []byte) [32]byte { return sha256.Sum256(blinded) }
+// Digest is what is written down of a blinded message when its ballot is issued:
+// its SHA-256 as 64 hexadecimal digits.
+func Digest(blinded []byte) string {
+	sum := sha256.Sum256(blinded)
+	return hex.EncodeToString(sum[:])
+}
 
 // Reissue tells whether a voter who got a ballot may have the answer again: only
 // for the blinded message with the recorded digest, else ErrIssued. Signing that
 // again gives the same signature, so a lost answer costs nobody the vote, and
 // nobody gets two ballots.
-func Reissue(recorded [32]byte, blinded []byte) error {
-	digest := Digest(blinded)
-	if subtle.ConstantTimeCompare(recorded[:], digest[:]) != 1 {
+func Reissue(recorded string, blinded []byte) error {
+	if Digest(blinded) != recorded {
 		return ErrIssued
 	}
 	return nil

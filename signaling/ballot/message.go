@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"io"
 )
@@ -60,14 +61,15 @@ func (t Token) ID(vote Vote) (ID, error) {
 	return ID(h.Sum(nil)), nil
 }
 
-// String is the ID in base64url without padding, 43 characters.
-func (id ID) String() string { return encoding.EncodeToString(id[:]) }
+// String is the ID as 64 lower-case hexadecimal digits, which is how it stands in
+// the journal.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // ParseID reads the form that String writes, and no other form of the same bytes.
 func ParseID(s string) (ID, error) {
-	b, err := decode(s, tokenSize)
-	if err != nil {
-		return ID{}, err
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != tokenSize || ID(b).String() != s {
+		return ID{}, ErrRequest
 	}
 	return ID(b), nil
 }

@@ -87,7 +87,7 @@ type interopCase struct {
 	Blinded        string   `json:"blinded"`
 	BlindSignature string   `json:"blindSignature"`
 	Signature      string   `json:"signature"`
-	Choice         string   `json:"choice"`
+	Choices        []string `json:"choices"`
 	Revision       int      `json:"revision"`
 	Body           string   `json:"body"`
 }
@@ -109,7 +109,7 @@ func TestInterop(t *testing.T) {
 	require.Len(t, file.Cases, 4)
 	for _, c := range file.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			require.Equal(t, c, makeCase(t, key, vote, c.Name, c.Randomness, c.Choice, c.Revision))
+			require.Equal(t, c, makeCase(t, key, vote, c.Name, c.Randomness, c.Choices, c.Revision))
 			signature, err := DecodeBlob(c.Signature)
 			require.NoError(t, err)
 			id, err := public.Verify(vote, Token(c.Token), signature)
@@ -124,12 +124,12 @@ func TestInterop(t *testing.T) {
 			// The cast as the browser sends it.
 			cast, err := ParseCast([]byte(c.Body))
 			require.NoError(t, err)
-			require.Equal(t, CastRequest{vote, Token(c.Token), signature, c.Choice, c.Revision}, cast)
+			require.Equal(t, CastRequest{vote, Token(c.Token), signature, c.Choices, c.Revision}, cast)
 		})
 	}
 }
 
-func makeCase(t *testing.T, key *Key, vote Vote, name string, randomness []byte, choice string, revision int) interopCase {
+func makeCase(t *testing.T, key *Key, vote Vote, name string, randomness []byte, choices []string, revision int) interopCase {
 	random := bytes.NewReader(randomness)
 	token, err := NewToken(random)
 	require.NoError(t, err)
@@ -142,12 +142,12 @@ func makeCase(t *testing.T, key *Key, vote Vote, name string, randomness []byte,
 	require.NoError(t, err)
 	signature, err := blinding.Finalize(answer)
 	require.NoError(t, err)
-	body, err := CastRequest{vote, token, signature, choice, revision}.Marshal()
+	body, err := CastRequest{vote, token, signature, choices, revision}.Marshal()
 	require.NoError(t, err)
 	return interopCase{
 		Name: name, Randomness: randomness, Token: token[:], ID: id.String(),
 		Blinded: EncodeBlob(blinding.Message), BlindSignature: EncodeBlob(answer), Signature: EncodeBlob(signature),
-		Choice: choice, Revision: revision, Body: string(body),
+		Choices: choices, Revision: revision, Body: string(body),
 	}
 }
 
@@ -168,9 +168,9 @@ func writeInterop(t *testing.T) {
 		require.NoError(t, err)
 		return append(randomBytes(t, 32+48), r.FillBytes(make([]byte, Size))...)
 	}
-	find := func(name, choice string, revision int, wanted func(interopCase) bool) {
+	find := func(name string, choices []string, revision int, wanted func(interopCase) bool) {
 		for range 20_000 {
-			if c := makeCase(t, key, council, name, draw(), choice, revision); wanted(c) {
+			if c := makeCase(t, key, council, name, draw(), choices, revision); wanted(c) {
 				file.Cases = append(file.Cases, c)
 				return
 			}
@@ -182,13 +182,13 @@ func writeInterop(t *testing.T) {
 		require.NoError(t, err)
 		return b[0] == 0
 	}
-	find("plain", "agree", 1, func(interopCase) bool { return true })
-	find("blinded with a leading zero", "disagree", 2, func(c interopCase) bool { return zero(c.Blinded) })
-	find("signature with a leading zero", "other", 1000, func(c interopCase) bool { return zero(c.Signature) })
+	find("plain", []string{"yes"}, 1, func(interopCase) bool { return true })
+	find("blinded with a leading zero", []string{"c1", "c10", "c2"}, 2, func(c interopCase) bool { return zero(c.Blinded) })
+	find("signature with a leading zero", []string{}, 1000, func(c interopCase) bool { return zero(c.Signature) })
 	again := draw()
 	tooLarge := bytes.Repeat([]byte{0xff}, Size)
 	again = append(append(append([]byte{}, again[:80]...), tooLarge...), again[80:]...)
-	file.Cases = append(file.Cases, makeCase(t, key, council, "factor drawn again", again, "agree", 1))
+	file.Cases = append(file.Cases, makeCase(t, key, council, "factor drawn again", again, []string{"no"}, 1))
 	b, err := json.MarshalIndent(file, "", "  ")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(interopPath, append(b, '\n'), 0o600))

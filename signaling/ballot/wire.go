@@ -11,7 +11,9 @@ import (
 const (
 	// CastSize is the length of every body of POST /api/v1/ballots, in bytes: filled
 	// up with blanks, so that its length on the wire does not tell the choice.
-	CastSize = 1024
+	CastSize = 4096
+	// maxChoices bounds what is marked on one ballot.
+	maxChoices = 50
 	// maxRevision bounds how often one ballot is changed.
 	maxRevision = 1000
 )
@@ -23,18 +25,18 @@ var ErrRequest = errors.New("ballot: malformed request")
 type CastRequest struct {
 	Vote      Vote
 	Token     Token
-	Signature []byte // Size bytes
-	Choice    string // the id of an option: the characters and length of a name
-	Revision  int    // 1 for the first choice, one more for each change, to 1000
+	Signature []byte   // Size bytes
+	Choices   []string // ids of what is marked, sorted, each once, 0 to 50, in the form of names
+	Revision  int      // 1 for the first choice, one more for each change, to 1000
 }
 
 type castJSON struct {
-	Meeting   string `json:"meeting"`
-	Vote      string `json:"vote"`
-	Token     string `json:"token"`
-	Signature string `json:"signature"`
-	Choice    string `json:"choice"`
-	Revision  int    `json:"revision"`
+	Meeting   string   `json:"meeting"`
+	Vote      string   `json:"vote"`
+	Token     string   `json:"token"`
+	Signature string   `json:"signature"`
+	Choices   []string `json:"choices"`
+	Revision  int      `json:"revision"`
 }
 
 // Marshal is the body to send, CastSize bytes.
@@ -45,7 +47,7 @@ func (r CastRequest) Marshal() ([]byte, error) {
 	body, err := json.Marshal(castJSON{
 		Meeting: r.Vote.Meeting, Vote: r.Vote.ID,
 		Token: encoding.EncodeToString(r.Token[:]), Signature: encoding.EncodeToString(r.Signature),
-		Choice: r.Choice, Revision: r.Revision,
+		Choices: r.Choices, Revision: r.Revision,
 	})
 	if err != nil {
 		return nil, err
@@ -76,15 +78,21 @@ func ParseCast(body []byte) (CastRequest, error) {
 	}
 	r := CastRequest{
 		Vote: Vote{Meeting: in.Meeting, ID: in.Vote}, Token: Token(token), Signature: signature,
-		Choice: in.Choice, Revision: in.Revision,
+		Choices: in.Choices, Revision: in.Revision,
 	}
 	return r, r.check()
 }
 
 func (r CastRequest) check() error {
-	if !validName(r.Vote.Meeting) || !validName(r.Vote.ID) || !validName(r.Choice) ||
-		len(r.Signature) != Size || r.Revision < 1 || r.Revision > maxRevision {
+	if !validName(r.Vote.Meeting) || !validName(r.Vote.ID) || len(r.Signature) != Size ||
+		r.Choices == nil || len(r.Choices) > maxChoices || r.Revision < 1 || r.Revision > maxRevision {
 		return ErrRequest
+	}
+	for i, choice := range r.Choices {
+		// Sorted: the order in which a voter marked would tell ballots apart.
+		if !validName(choice) || i > 0 && choice <= r.Choices[i-1] {
+			return ErrRequest
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ballot
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,13 +13,13 @@ import (
 func aCast(t testing.TB) CastRequest {
 	t.Helper()
 	token, signature := aBallot(t, aKey(t), council)
-	return CastRequest{council, token, signature, "agree", 1}
+	return CastRequest{council, token, signature, []string{"agree"}, 1}
 }
 
 func TestCastRequest(t *testing.T) {
 	cast := aCast(t)
-	for _, choice := range []string{"agree", "disagree", strings.Repeat("x", 64)} {
-		cast.Choice = choice
+	for _, choices := range [][]string{{"agree"}, {"disagree"}, {}, {"a", "b", strings.Repeat("x", 64)}} {
+		cast.Choices = choices
 		body, err := cast.Marshal()
 		require.NoError(t, err)
 		require.Len(t, body, CastSize, "the length does not tell the choice")
@@ -26,7 +27,11 @@ func TestCastRequest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, cast, back)
 	}
-	longest := CastRequest{Vote{strings.Repeat("m", 64), strings.Repeat("v", 64)}, cast.Token, cast.Signature, strings.Repeat("c", 64), 1000}
+	var most []string
+	for i := range maxChoices {
+		most = append(most, fmt.Sprintf("%064d", i))
+	}
+	longest := CastRequest{Vote{strings.Repeat("m", 64), strings.Repeat("v", 64)}, cast.Token, cast.Signature, most, 1000}
 	body, err := longest.Marshal()
 	require.NoError(t, err, "the longest names fit")
 	require.Len(t, body, CastSize)
@@ -50,6 +55,10 @@ func TestCastRequestRefuses(t *testing.T) {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	twin := token[:42] + string(digits[strings.IndexByte(digits, token[42])+1])
 	trimmed := bytes.TrimRight(body, " ")
+	var most []string
+	for i := range maxChoices {
+		most = append(most, fmt.Sprintf("%02d", i))
+	}
 
 	for name, bad := range map[string][]byte{
 		"nothing":                     nil,
@@ -68,10 +77,13 @@ func TestCastRequestRefuses(t *testing.T) {
 		"the standard alphabet":       set("token", "+"+token[1:]),
 		"a signature with a break":    set("signature", EncodeBlob(cast.Signature)[:341]+"\r"),
 		"a short signature":           set("signature", EncodeBlob(cast.Signature[1:])),
-		"no choice":                   set("choice", ""),
-		"a choice with a blank":       set("choice", "tán thành"),
-		"a long choice":               set("choice", strings.Repeat("x", 65)),
-		"a choice that is a list":     set("choice", []string{"agree"}),
+		"no choices":                  set("choices", nil),
+		"a choice with a blank":       set("choices", []string{"tán thành"}),
+		"a long choice":               set("choices", []string{strings.Repeat("x", 65)}),
+		"choices out of order":        set("choices", []string{"b", "a"}),
+		"a choice twice":              set("choices", []string{"a", "a"}),
+		"too many choices":            set("choices", append(most, "1")),
+		"a choice that is no list":    set("choices", "agree"),
 		"no revision":                 set("revision", 0),
 		"a revision below":            set("revision", -1),
 		"a revision above":            set("revision", 1001),
