@@ -221,9 +221,11 @@ func TestBatchClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{}
 		b := newBatch(t, 10, r.commit)
+		start := time.Now()
 		held := add(t.Context(), b, castOf(1, 1, "agree"))
 		b.Close()
 		b.Close()
+		require.Zero(t, time.Since(start), "the end of a vote does not wait for a batch to fill")
 		synctest.Wait()
 		require.Len(t, held, 1, "answered when Close returns")
 		require.NoError(t, <-held)
