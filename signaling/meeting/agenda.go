@@ -275,6 +275,9 @@ func (b *RemoveItem) decide(d *decider) error {
 type HideItem struct{ ItemCommand }
 
 func (b *HideItem) decide(d *decider) error {
+	if err := d.conducting(); err != nil {
+		return err
+	}
 	if _, err := b.item(d); err != nil {
 		return err
 	}
@@ -291,10 +294,21 @@ func (b *HideItem) decide(d *decider) error {
 	return nil
 }
 
+// conducting: once the session runs, what is seen is for those who conduct it.
+func (d *decider) conducting() error {
+	if st := d.s.Info.Status; (st == Running || st == Paused) && !conductors.allows(d.s, d.cmd.Actor) {
+		return problem("locked")
+	}
+	return nil
+}
+
 // ShowItem is agenda.show.
 type ShowItem struct{ ItemCommand }
 
 func (b *ShowItem) decide(d *decider) error {
+	if err := d.conducting(); err != nil {
+		return err
+	}
 	it, err := b.item(d)
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (c *checker) text(p *string, field string, shortest, longest int, breaks bo
 		c.fail("bad_text", field)
 		return
 	}
-	t := strings.TrimSpace(norm.NFC.String(*p))
+	t := strings.Trim(norm.NFC.String(strings.ReplaceAll(*p, "\r\n", "\n")), " \n\t\u00a0")
 	for _, r := range t {
 		if !allowedRune(r, breaks) {
 			c.fail("bad_text", field)

@@ -42,7 +42,8 @@ type spec struct {
 // CommandType describes one type of command for schemas and route tables.
 type CommandType struct {
 	Type   string
-	Body   any // a pointer to the empty body
+	Body   any    // a pointer to the empty body
+	Who    string // roles and permissions, any of which is enough
 	States []Status
 }
 
@@ -51,7 +52,7 @@ func CommandTypes() []CommandType {
 	var out []CommandType
 	for _, t := range slices.Sorted(maps.Keys(commands)) {
 		sp := commands[t]
-		out = append(out, CommandType{Type: t, Body: sp.make(), States: slices.Clone(sp.states)})
+		out = append(out, CommandType{Type: t, Body: sp.make(), Who: sp.who.String(), States: slices.Clone(sp.states)})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -12,10 +11,16 @@ import (
 
 var t0 = time.Date(2026, 11, 28, 1, 0, 0, 0, time.UTC) // 08:00 in Viet Nam
 
+// tester is what *testing.T, *testing.F and *rapid.T have in common.
+type tester interface {
+	require.TestingT
+	Helper()
+}
+
 // table is a meeting under test: it decides, evolves, keeps the history, and
 // keeps a view for every viewer it was given.
 type table struct {
-	t       testing.TB
+	t       tester
 	s       *State
 	now     time.Time
 	n       int
@@ -24,7 +29,7 @@ type table struct {
 	lookers map[string]Viewer
 }
 
-func newTable(t testing.TB) *table {
+func newTable(t tester) *table {
 	return &table{t: t, s: New("m1"), now: t0, views: map[string]*State{}, lookers: map[string]Viewer{}}
 }
 
@@ -83,7 +88,7 @@ func (tb *table) apply(evs []Event) {
 	}
 }
 
-func throughJSON(t testing.TB, e Event) Event {
+func throughJSON(t tester, e Event) Event {
 	raw, err := json.Marshal(e)
 	require.NoError(t, err)
 	var back Event
@@ -106,7 +111,7 @@ func (tb *table) refused(code string, a Actor, typ string, body any) {
 	require.Equal(tb.t, before, dump(tb.t, tb.s))
 }
 
-func requireCode(t testing.TB, code string, err error) {
+func requireCode(t tester, code string, err error) {
 	t.Helper()
 	var p *Problem
 	require.True(t, errors.As(err, &p), "no problem but %v, where %s was due", err, code)
@@ -116,14 +121,22 @@ func requireCode(t testing.TB, code string, err error) {
 	require.NotZero(t, p.Status)
 }
 
-func dump(t testing.TB, s *State) string {
+func codeOf(err error) string {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p.Code
+	}
+	return "not a problem"
+}
+
+func dump(t tester, s *State) string {
 	raw, err := json.Marshal(s)
 	require.NoError(t, err)
 	return string(raw)
 }
 
 // dumpView is a view without what tells when it was last changed.
-func dumpView(t testing.TB, s *State) string {
+func dumpView(t tester, s *State) string {
 	if s == nil {
 		return "null"
 	}
@@ -143,6 +156,9 @@ func (tb *table) check() {
 		require.NoError(tb.t, Evolve(back, throughJSON(tb.t, e.Event), e.At))
 	}
 	require.Equal(tb.t, dump(tb.t, tb.s), dump(tb.t, back))
+	var stored State
+	require.NoError(tb.t, json.Unmarshal([]byte(dump(tb.t, tb.s)), &stored))
+	require.Equal(tb.t, dump(tb.t, tb.s), dump(tb.t, &stored))
 }
 
 func (tb *table) wait(d time.Duration) { tb.now = tb.now.Add(d) }
@@ -192,7 +208,7 @@ func cast() []PersonInfo {
 }
 
 // approved is a meeting of two chairs, three delegates and two points, with two items.
-func approved(t testing.TB) *table {
+func approved(t tester) *table {
 	tb := newTable(t)
 	tb.ok(office, "meeting.create", m{"title": "Kỳ họp thứ nhất", "unit": "u1"})
 	tb.ok(office, "person.invite", m{"people": cast()})
@@ -203,7 +219,7 @@ func approved(t testing.TB) *table {
 	return tb
 }
 
-func running(t testing.TB) *table {
+func running(t tester) *table {
 	tb := approved(t)
 	tb.ok(sec, "attendance.confirm", m{"people": []string{"user:chair", "user:vice", "user:an", "user:binh", "user:cuong"}})
 	tb.ok(chair, "meeting.start", m{})

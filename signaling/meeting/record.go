@@ -28,7 +28,8 @@ var vietnam = time.FixedZone("ICT", 7*3600)
 
 // Record tells in Vietnamese what happened, from the events of a whole meeting.
 // It holds nothing that is not public in the meeting: results once they are
-// published, conclusions once they are issued, items once they are dealt with.
+// published, conclusions once they are issued, items once they are dealt with, and
+// no reason of anybody's absence.
 func Record(id string, entries []Entry) ([]Line, error) {
 	r := &recorder{s: New(id), begun: map[string]time.Time{}}
 	for _, e := range entries {
@@ -173,7 +174,7 @@ func (r *recorder) attendance(e Entry) {
 		}
 		r.add(e, "attendance", "", "Xác nhận có mặt: %s. Có mặt %d trên tổng số %d đại biểu.", who, q.Present, q.Base)
 	case *MarkedAbsent:
-		r.add(e, "attendance", "", "Vắng mặt: %s%s.", strings.Join(ids(b.People, r.name), ", "), because(b.Reason))
+		r.add(e, "attendance", "", "Vắng mặt có lý do: %s.", strings.Join(ids(b.People, r.name), ", "))
 	case *Departed:
 		r.add(e, "attendance", "", "%s rời phiên họp.", r.name(b.Person))
 	case *CameBack:

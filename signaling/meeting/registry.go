@@ -21,8 +21,8 @@ var commands = map[string]spec{
 	"agenda.edit":   {func() order { return new(EditItem) }, preparers, planning},
 	"agenda.move":   {func() order { return new(MoveItem) }, preparers, planning},
 	"agenda.remove": {func() order { return new(RemoveItem) }, preparers, planning},
-	"agenda.hide":   {func() order { return new(HideItem) }, preparers, planning},
-	"agenda.show":   {func() order { return new(ShowItem) }, preparers, planning},
+	"agenda.hide":   {func() order { return new(HideItem) }, stagers, planning},
+	"agenda.show":   {func() order { return new(ShowItem) }, stagers, planning},
 	"agenda.start":  {func() order { return new(StartItem) }, conductors, live},
 	"agenda.finish": {func() order { return new(FinishItem) }, conductors, live},
 

@@ -3,6 +3,7 @@ package meeting
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // Permission is one right that the directory grants to somebody in the unit that
@@ -89,6 +90,7 @@ type who struct {
 
 var (
 	preparers  = who{roles: []Role{RoleSecretary}, perms: Permissions(PermPrepare)}
+	stagers    = who{presiding: true, roles: []Role{RoleSecretary}, perms: Permissions(PermPrepare)}
 	approvers  = who{perms: Permissions(PermApprove)}
 	chairOnly  = who{presiding: true}
 	conductors = who{presiding: true, roles: []Role{RoleSecretary}}
@@ -112,6 +114,31 @@ func (w who) allows(s *State, a Actor) bool {
 	}
 	p := s.People[a.ID]
 	return p != nil && slices.Contains(w.roles, p.Role)
+}
+
+// String says it in words, for tables.
+func (w who) String() string {
+	var out []string
+	if w.presiding {
+		out = append(out, "the presiding chair")
+	}
+	for _, r := range w.roles {
+		out = append(out, string(r))
+	}
+	for p := range permissionCount {
+		if w.perms.Has(p) {
+			out = append(out, "permission "+p.String())
+		}
+	}
+	for _, c := range []struct {
+		is   bool
+		name string
+	}{{w.service, "svc:"}, {w.anyone, "anyone signed in"}, {w.anonymous, "nobody in particular"}} {
+		if c.is {
+			out = append(out, c.name)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func isService(id string) bool { return len(id) > 4 && id[:4] == "svc:" }

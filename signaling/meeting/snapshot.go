@@ -133,7 +133,7 @@ func (v *view) copyVote(w *Vote) *Vote {
 		return nil
 	}
 	c := *w
-	c.VoteInfo = w.VoteInfo.clone()
+	c.VoteInfo = w.clone()
 	c.Quorum = copyOf(w.Quorum)
 	c.Issued, c.Casts = v.own(w.Issued), nil
 	c.Result, c.Paper = nil, nil

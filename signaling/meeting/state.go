@@ -32,7 +32,7 @@ type State struct {
 	ChatMode    string                      `json:"chatMode"` // off | staff | all
 	Chat        []*Message                  `json:"chat,omitempty"`
 	Conclusions map[string]*Conclusion      `json:"conclusions"`
-	Applied     map[string][]AppliedCommand `json:"applied,omitempty"` // last command ids by author
+	Applied     map[string][]AppliedCommand `json:"applied,omitzero"` // last command ids by author
 }
 
 // AppliedCommand is a command that was applied and its last event.
@@ -63,7 +63,6 @@ const (
 var (
 	anew     = []Status{None}
 	drafting = []Status{Draft, Returned}
-	prep     = []Status{Draft, Returned, Approved}
 	planning = []Status{Draft, Returned, Approved, Running, Paused}
 	open     = []Status{Approved, Running, Paused}
 	session  = []Status{Running, Paused}

@@ -36,22 +36,20 @@ func look(s *State, w Viewer) *view {
 	return v
 }
 
-// standing is what a viewer's view of a meeting depends on.
-func (v *view) standing() [5]bool {
-	return [5]bool{v.inner, v.desk, v.in, v.lobby, v.s.People[v.id] != nil}
-}
-
 // Standing tells two states of a viewer's rights apart: when it changes with an
 // event, the events let through do not lead from the old view to the new one, and
 // a fresh Snapshot must be sent in place of the event. The caller compares the
-// standing before Evolve and after.
+// standing before Evolve and after. To who waits in the lobby every turn of the
+// meeting is such a change.
 func Standing(s *State, w Viewer) string {
-	out := make([]byte, 0, 5)
-	for _, b := range look(s, w).standing() {
-		if b {
-			out = append(out, '1')
-		} else {
-			out = append(out, '0')
+	v := look(s, w)
+	if v.lobby {
+		return "lobby " + string(s.Info.Status) + " " + s.Info.Title
+	}
+	out := []byte("----")
+	for i, yes := range []bool{v.inner, v.desk, v.in, s.People[w.ID] != nil} {
+		if yes {
+			out[i] = "idvp"[i]
 		}
 	}
 	return string(out)

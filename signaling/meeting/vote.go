@@ -280,14 +280,14 @@ type EnterPaper struct {
 
 func (b *EnterPaper) check(c *checker) {
 	c.match(b.Vote, "vote", refForm)
-	c.number(b.Paper.Ballots, "ballots", 0, maxPeople)
-	c.number(b.Paper.Invalid, "invalid", 0, b.Paper.Ballots)
+	c.number(b.Ballots, "ballots", 0, maxPeople)
+	c.number(b.Invalid, "invalid", 0, b.Ballots)
 	if len(b.Counts) > maxChoices {
 		c.fail("bad_count", "counts")
 	}
 	for id, n := range b.Counts {
 		c.match(id, "counts", refForm)
-		c.number(n, "counts", 0, b.Paper.Ballots)
+		c.number(n, "counts", 0, b.Ballots)
 	}
 }
 

@@ -16,7 +16,7 @@ type VoteDrafted struct {
 func (*VoteDrafted) kind() string { return "vote.drafted" }
 
 func (b *VoteDrafted) apply(s *State, _ meta) error {
-	s.Votes[b.Vote] = &Vote{ID: b.Vote, VoteInfo: b.VoteInfo.clone(), State: "draft"}
+	s.Votes[b.Vote] = &Vote{ID: b.Vote, VoteInfo: b.clone(), State: "draft"}
 	return nil
 }
 
@@ -50,7 +50,7 @@ func (*VoteOpened) kind() string { return "vote.opened" }
 func (b *VoteOpened) apply(s *State, m meta) error {
 	q := b.Quorum
 	s.Votes[b.Vote] = &Vote{
-		ID: b.Vote, VoteInfo: b.VoteInfo.clone(), State: "open", OpenedAt: m.at, ClosesAt: b.ClosesAt,
+		ID: b.Vote, VoteInfo: b.clone(), State: "open", OpenedAt: m.at, ClosesAt: b.ClosesAt,
 		Quorum: &q, Override: b.Override, Entitled: b.Entitled, Voters: maps.Clone(b.Voters),
 	}
 	return nil
