@@ -1,0 +1,320 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+
+	"diemcau/signaling/meeting"
+)
+
+// maxQueued is how many frames wait for a watcher; while it is brought up to date
+// those that came before are one.
+const maxQueued = 256
+
+// Reason is why a watcher was closed, for its client.
+type Reason string
+
+// Reasons.
+const (
+	ReasonNone   Reason = ""
+	ReasonSlow   Reason = "slow"   // did not take its frames: come back from the last event seen
+	ReasonReload Reason = "reload" // the meeting is being loaded anew: come back
+	ReasonServer Reason = "server" // the server stops or the meeting rests: come back
+)
+
+// Frame is one message to a watcher, JSON. Types:
+//
+//	snapshot  {"type","seq","at","state"}: the meeting as the viewer may see it
+//	events    {"type","seq","at","events"}: what happened since, up to seq
+//	progress  {"type","seq","vote","cast"}: how many ballots are cast; twice a second at most
+type Frame []byte
+
+// Watcher receives what somebody may see of a meeting.
+type Watcher struct {
+	viewer meeting.Viewer
+	room   *room
+	queue  chan Frame
+	gone   chan struct{} // closed when no more comes
+
+	mu     sync.Mutex
+	reason Reason // guarded by mu: why gone was closed
+
+	// Of the room's loop:
+	standing string   // as of the last event
+	behind   bool     // is being brought up to date
+	saved    []Frame  // what came meanwhile
+	parts    []uint32 // of the batch's chunks, those for this watcher
+	renew    bool     // in place of them a snapshot
+}
+
+// Frames is what to send, in order.
+func (w *Watcher) Frames() <-chan Frame { return w.queue }
+
+// Gone is closed when no more frames come; Why says why.
+func (w *Watcher) Gone() <-chan struct{} { return w.gone }
+
+// Why is the reason for which Gone was closed.
+func (w *Watcher) Why() Reason {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason
+}
+
+// end closes the watcher, once.
+func (w *Watcher) end(why Reason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-w.gone:
+	default:
+		w.reason = why
+		close(w.gone)
+	}
+}
+
+// push queues a frame, in the room's loop. Who has no room for it is closed.
+func (w *Watcher) push(r *room, f Frame) {
+	if w.behind {
+		if w.saved = append(w.saved, f); len(w.saved) > maxQueued {
+			r.drop(w, ReasonSlow)
+		}
+		return
+	}
+	select {
+	case w.queue <- f:
+	default:
+		r.drop(w, ReasonSlow)
+	}
+}
+
+// Watch begins to tell viewer of a meeting: from after event number from, which
+// they have seen, or with a snapshot if fresh. A number that the meeting has not
+// reached, as after a restore, gives a snapshot. Close the watcher.
+func (h *Hub) Watch(ctx context.Context, id string, viewer meeting.Viewer, from uint64, fresh bool) (*Watcher, error) {
+	r, err := h.hold(ctx, id, false)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{viewer: viewer, room: r, queue: make(chan Frame, maxQueued), gone: make(chan struct{})}
+	if err := r.do(ctx, func() { r.admit(w, from, fresh) }); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Close ends the watcher.
+func (w *Watcher) Close() {
+	w.end(ReasonNone)
+	r := w.room
+	select {
+	case r.calls <- func() { r.drop(w, ReasonNone) }:
+	case <-r.ended:
+	}
+	r.hub.release(r)
+}
+
+// admit is Watch in the room's loop.
+func (r *room) admit(w *Watcher, from uint64, fresh bool) {
+	r.watchers[w] = struct{}{}
+	w.standing = meeting.Standing(r.state, w.viewer)
+	if r.devices[w.viewer.ID]++; r.devices[w.viewer.ID] == 1 {
+		r.absent[w.viewer.ID] = struct{}{}
+	}
+	switch {
+	case fresh || from > r.state.Seq || from == 0:
+		w.push(r, r.snapshot(w.viewer))
+	case from < r.state.Seq:
+		w.behind = true
+		select {
+		case r.catching <- catching{w: w, from: from, to: r.state.Seq, past: r.past}:
+		default:
+			w.behind = false
+			w.push(r, r.snapshot(w.viewer))
+		}
+	}
+}
+
+// drop takes a watcher out of the room, once.
+func (r *room) drop(w *Watcher, why Reason) {
+	w.end(why)
+	if _, ok := r.watchers[w]; !ok {
+		return
+	}
+	delete(r.watchers, w)
+	if r.devices[w.viewer.ID]--; r.devices[w.viewer.ID] == 0 {
+		delete(r.devices, w.viewer.ID)
+		r.absent[w.viewer.ID] = struct{}{}
+	}
+}
+
+// snapshot is the frame of the whole meeting for a viewer.
+func (r *room) snapshot(v meeting.Viewer) Frame {
+	return snapshotFrame(r.state, v)
+}
+
+func snapshotFrame(s *meeting.State, v meeting.Viewer) Frame {
+	return encode(struct {
+		Type  string         `json:"type"`
+		Seq   uint64         `json:"seq"`
+		At    time.Time      `json:"at"`
+		State *meeting.State `json:"state"`
+	}{"snapshot", s.Seq, s.At, meeting.Snapshot(s, v)})
+}
+
+// encode cannot fail for what this package sends: types without cycles or channels.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("live: " + err.Error())
+	}
+	return b
+}
+
+// delivery collects who sees what of a batch. Each event is filtered and encoded
+// once for each audience, and each frame put together once for all who get the same.
+type delivery struct {
+	chunks [][]byte // encoded events
+	counts map[string]struct{}
+}
+
+func (d *delivery) init(r *room) {
+	d.counts = r.progress
+	for w := range r.watchers {
+		w.parts, w.renew = w.parts[:0], false
+	}
+}
+
+// add is told of an event that the state has just evolved by.
+func (d *delivery) add(r *room, e meeting.Event) {
+	switch b := e.Body.(type) {
+	case *meeting.BallotGiven: // the voter sees it; the count is told to all later
+		d.counts[b.Vote] = struct{}{}
+		d.only(r, e, b.Voter)
+		return
+	case *meeting.BallotIssued:
+		d.only(r, e, b.Voter)
+		return
+	case *meeting.BallotCast:
+		d.counts[b.Vote] = struct{}{}
+		return
+	}
+	chunk := make(map[string]int, 8) // by audience; -1: nothing
+	for w := range r.watchers {
+		if w.renew {
+			continue
+		}
+		standing := meeting.Standing(r.state, w.viewer)
+		if standing != w.standing {
+			w.standing, w.renew = standing, true
+			continue
+		}
+		d.one(r, e, w, chunk)
+	}
+}
+
+// only tells one person of an event that nobody else sees and that changes nothing
+// about who sees what.
+func (d *delivery) only(r *room, e meeting.Event, id string) {
+	if r.devices[id] == 0 {
+		return
+	}
+	chunk := make(map[string]int, 1)
+	for w := range r.watchers {
+		if w.viewer.ID == id && !w.renew {
+			d.one(r, e, w, chunk)
+		}
+	}
+}
+
+func (d *delivery) one(r *room, e meeting.Event, w *Watcher, chunk map[string]int) {
+	audience := meeting.Audience(r.state, e, w.viewer)
+	i, ok := chunk[audience]
+	if !ok {
+		i = -1
+		if seen, visible := meeting.Visible(r.state, e, w.viewer); visible {
+			i = len(d.chunks)
+			d.chunks = append(d.chunks, encode(seen))
+		}
+		chunk[audience] = i
+	}
+	if i >= 0 {
+		w.parts = append(w.parts, uint32(i))
+	}
+}
+
+// send queues the frames, once the batch is on disk.
+func (d *delivery) send(r *room, at time.Time) {
+	frames := make(map[string]Frame)
+	var key []byte
+	for w := range r.watchers {
+		switch {
+		case w.renew:
+			w.push(r, r.snapshot(w.viewer))
+		case len(w.parts) > 0:
+			key = key[:0]
+			for _, p := range w.parts {
+				key = append(key, byte(p>>24), byte(p>>16), byte(p>>8), byte(p))
+			}
+			f, ok := frames[string(key)]
+			if !ok {
+				f = d.frame(w.parts, r.state.Seq, at)
+				frames[string(key)] = f
+			}
+			w.push(r, f)
+		}
+	}
+}
+
+func (d *delivery) frame(parts []uint32, seq uint64, at time.Time) Frame {
+	chunks := make([][]byte, len(parts))
+	for i, p := range parts {
+		chunks[i] = d.chunks[p]
+	}
+	return eventsFrame(chunks, seq, at)
+}
+
+func eventsFrame(chunks [][]byte, seq uint64, at time.Time) Frame {
+	var b bytes.Buffer
+	b.WriteString(`{"type":"events","seq":`)
+	b.WriteString(strconv.FormatUint(seq, 10))
+	b.WriteString(`,"at":"`)
+	b.WriteString(at.Format("2006-01-02T15:04:05.000Z"))
+	b.WriteString(`","events":[`)
+	b.Write(bytes.Join(chunks, []byte{','}))
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// tellProgress tells all who see the vote how many ballots are cast.
+func (r *room) tellProgress() {
+	for id := range r.progress {
+		delete(r.progress, id)
+		vote := r.state.Votes[id]
+		if vote == nil {
+			continue
+		}
+		f := Frame(encode(struct {
+			Type string `json:"type"`
+			Seq  uint64 `json:"seq"`
+			Vote string `json:"vote"`
+			Cast int    `json:"cast"`
+		}{"progress", r.state.Seq, id, vote.Cast}))
+		e := meeting.Event{Seq: r.state.Seq, Type: "vote.progress", Body: &meeting.VoteProgress{Vote: id, Cast: vote.Cast}}
+		may := make(map[string]bool)
+		for w := range r.watchers {
+			sees, ok := may[w.standing]
+			if !ok {
+				_, sees = meeting.Visible(r.state, e, w.viewer)
+				may[w.standing] = sees
+			}
+			if sees {
+				w.push(r, f)
+			}
+		}
+	}
+}
