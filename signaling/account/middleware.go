@@ -134,13 +134,13 @@ func (h *Handler) Require(kinds ...Kind) func(http.Handler) http.Handler {
 			p, ok := From(r.Context())
 			switch {
 			case !ok:
-				WriteProblem(w, r, problemNotSignedIn)
+				h.unknown(w, r)
 			case len(kinds) > 0 && !slices.Contains(kinds, p.Kind):
 				h.refuse(w, r, problemForbidden)
 			case p.Lobby:
-				WriteProblem(w, r, problemLobby)
+				h.refuse(w, r, problemLobby)
 			case p.MustChange:
-				WriteProblem(w, r, problemPasswordOld)
+				h.refuse(w, r, problemPasswordOld)
 			default:
 				next.ServeHTTP(w, r)
 			}
@@ -154,7 +154,7 @@ func (h *Handler) requireUser(next http.Handler) http.Handler {
 		p, ok := From(r.Context())
 		switch {
 		case !ok:
-			WriteProblem(w, r, problemNotSignedIn)
+			h.unknown(w, r)
 		case p.Kind != KindUser:
 			h.refuse(w, r, problemForbidden)
 		default:
@@ -176,6 +176,16 @@ func (h *Handler) may(w http.ResponseWriter, r *http.Request, action, object, pe
 	return true
 }
 
+// unknown refuses who is not signed in. Reading leaves no line: pages whose session
+// is over ask again and again.
+func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
+	if isSafe(r.Method) {
+		WriteProblem(w, r, problemNotSignedIn)
+		return
+	}
+	h.refuse(w, r, problemNotSignedIn)
+}
+
 // refuse answers with p and leaves a line in the audit log.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	h.auditHere(r, "request", cleaned(r.Method+" "+r.URL.Path, 120), p.Code)
@@ -183,13 +193,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 }
 
 // failed answers with the problem of err.
-func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) *Problem {
+func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 	p := statusOf(err)
 	if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		h.service.options.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "code", p.Code, "error", err)
 	}
 	WriteProblem(w, r, p)
-	return p
 }
 
 // done writes the audit line of an action, and answers if it failed.

@@ -26,8 +26,7 @@ func ssoEverywhere(t *testing.T, test func(t *testing.T, b *bench, p *identityPr
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		var p *identityProvider
-		var b *bench
-		b = newBench(t, db, func(o *Options) {
+		b := newBench(t, db, func(o *Options) {
 			p = newIdentityProvider(t, o.Now)
 			o.OIDC = &OIDCOptions{Issuer: p.server.URL, ClientID: clientID, ClientSecret: clientSecret,
 				RedirectURL: "https://hop.example.vn/api/v1/oidc/callback", UnitClaim: "don_vi", RoleClaim: "realm_access.roles",

@@ -407,3 +407,32 @@ func FuzzDeviceMark(f *testing.F) {
 		require.False(t, ok, "nobody without the key makes a mark")
 	})
 }
+
+// Each refused change leaves an audit line that says who, from where and why.
+func TestRefusalsAreAudited(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		w := b.browser()
+		identity := w.signIn("lan.le", goodPass).text(t, "identity")
+		for code, act := range map[string]func(){
+			"forbidden":     func() { w.do("POST", "/devices/codes", fields{"point": "p1"}) },
+			"csrf":          func() { x := *w; x.csrf = ""; x.do("POST", "/whoami", fields{}) },
+			"malformed":     func() { w.do("POST", "/password", "{") },
+			"not_found":     func() { w.do("DELETE", "/sessions/none", nil) },
+			"totp_inactive": func() { w.do("POST", "/totp/confirm", fields{"code": "123456"}) },
+		} {
+			before := len(b.audited())
+			act()
+			require.Len(t, b.audited(), before+1, code)
+			r := b.lastRecord()
+			require.Equal(t, code, r.Result)
+			require.Equal(t, identity, r.Who)
+			require.Equal(t, "127.0.0.1", r.From)
+			require.NotEmpty(t, r.Action)
+			require.Equal(t, b.clock.Now(), r.At)
+		}
+		b.clock.forward(13 * time.Hour)
+		w.expect(http.StatusUnauthorized, "not_signed_in", "POST", "/whoami", fields{})
+		require.Equal(t, Record{From: "127.0.0.1", Action: "request", Object: "POST /api/v1/whoami", Result: "not_signed_in",
+			At: b.clock.Now()}, b.lastRecord())
+	})
+}

@@ -275,6 +275,14 @@ func TestRehash(t *testing.T) {
 	})
 }
 
+func BenchmarkDefaultHash(b *testing.B) {
+	h, err := newHasher(DefaultHash, 1)
+	require.NoError(b, err)
+	for b.Loop() {
+		h.hash(goodPass)
+	}
+}
+
 func TestHashingIsBounded(t *testing.T) {
 	h, err := newHasher(cheapHash, 2)
 	require.NoError(t, err)
