@@ -61,8 +61,9 @@ func (j *Journal) gather(first *request) []*request {
 	}
 }
 
-// commit writes a batch and answers its requests. When the transaction fails for
-// some, it is tried for each meeting alone, so that one does not fail the others.
+// commit writes a batch and answers its requests. When a statement fails, each
+// meeting is tried alone, so that one does not fail the others. When the database
+// does not answer at all, that would only multiply the wait.
 func (j *Journal) commit(batch []*request) {
 	results, tails, err := j.write(batch)
 	if err == nil {
@@ -77,7 +78,7 @@ func (j *Journal) commit(batch []*request) {
 		}
 		parts[r.w] = append(parts[r.w], r)
 	}
-	if len(order) == 1 || errors.Is(err, ErrUncertain) {
+	if len(order) == 1 || !errors.Is(err, errStatement) {
 		fail(batch, err)
 		return
 	}
@@ -102,15 +103,18 @@ func fail(batch []*request, err error) {
 	}
 }
 
+// errStatement marks the error of a transaction that the database refused.
+var errStatement = errors.New("journal: not written")
+
 // write runs the transaction of a batch. An error that is not ErrUncertain means
 // that nothing was written.
 func (j *Journal) write(batch []*request) ([]result, map[*Writer]tail, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	var p *plan
-	inserted := false
+	begun, inserted := false, false
 	err := j.db.Write(ctx, func(tx *sql.Tx) error {
-		inserted = false
+		begun, inserted = true, false
 		s, err := openStatements(ctx, tx, j.db.Dialect())
 		if err != nil {
 			return err
@@ -125,11 +129,14 @@ func (j *Journal) write(batch []*request) ([]result, map[*Writer]tail, error) {
 		inserted = true
 		return nil
 	})
-	if err != nil {
-		if inserted { // the COMMIT failed, and may have arrived all the same
-			return nil, nil, fmt.Errorf("%w: %w", ErrUncertain, err)
-		}
-		return nil, nil, err
+	switch {
+	case err == nil:
+	case inserted: // the COMMIT failed, and may have arrived all the same
+		return nil, nil, fmt.Errorf("%w: %w", ErrUncertain, err)
+	case begun && ctx.Err() == nil:
+		return nil, nil, fmt.Errorf("%w: %w", errStatement, err)
+	default:
+		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
 	return p.results, p.tails, nil
 }

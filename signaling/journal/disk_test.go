@@ -44,7 +44,8 @@ func TestPowerFailuresLoseNothing(t *testing.T) {
 	require.GreaterOrEqual(t, synced, 4, "the trace shows no files")
 	t.Logf("%d different disks", len(images))
 	for _, im := range images {
-		ok := t.Run(im.name, func(t *testing.T) {
+		t.Run(im.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			require.NoError(t, errors.Join(os.Mkdir(filepath.Join(dir, "db"), 0o700), os.Mkdir(filepath.Join(dir, "heads"), 0o700)))
 			for name, content := range im.files {
@@ -58,7 +59,6 @@ func TestPowerFailuresLoseNothing(t *testing.T) {
 			}
 			checkSurvivors(t, "sqlite:"+filepath.Join(dir, databaseFile), filepath.Join(dir, "heads"), im.acknowledged)
 		})
-		require.True(t, ok)
 	}
 }
 
@@ -123,6 +123,12 @@ type inode struct {
 	data   []byte // as seen
 	synced []byte // when the file was last synced
 	dirty  bool
+	last   *write // of those since the sync, unless the size was set after it
+}
+
+type write struct {
+	at   int64
+	data string
 }
 
 func newDisk(dir string) *disk {
@@ -157,13 +163,10 @@ func (d *disk) play(t *testing.T, c call) bool {
 		if c.name == "pwrite64" {
 			at = c.number(3)
 		}
-		grown := slices.Clone(f.data)
-		if need := int(at) + len(data); need > len(grown) {
-			grown = append(grown, make([]byte, need-len(grown))...)
-		}
-		copy(grown[at:], data)
+		grown := patched(f.data, write{at, data})
 		require.Equal(t, c.result, int64(len(data)), "a short write: %v", c)
 		f.change(grown)
+		f.last = &write{at, data}
 		return true
 	case "ftruncate":
 		f := d.file(c)
@@ -190,7 +193,7 @@ func (d *disk) play(t *testing.T, c call) bool {
 		if f == nil {
 			return false
 		}
-		f.synced, f.dirty = f.data, false
+		f.synced, f.dirty, f.last = f.data, false, nil
 		return true
 	case "rename", "renameat", "renameat2":
 		from, ok1 := d.name(c.path(0))
@@ -214,7 +217,17 @@ func (d *disk) play(t *testing.T, c call) bool {
 	return false
 }
 
-func (f *inode) change(data []byte) { f.data, f.dirty = data, true }
+func (f *inode) change(data []byte) { f.data, f.dirty, f.last = data, true, nil }
+
+// patched is content after w; a gap before it is zeros.
+func patched(content []byte, w write) []byte {
+	content = slices.Clone(content)
+	if need := int(w.at) + len(w.data); need > len(content) {
+		content = append(content, make([]byte, need-len(content))...)
+	}
+	copy(content[w.at:], w.data)
+	return content
+}
 
 // name is a path's name below the test's directory. Shared memory is made anew by whoever
 // opens the database, and the lock file has no content.
@@ -240,6 +253,7 @@ func (d *disk) file(c call) *inode {
 //   - nothing: whatever was not synced is lost;
 //   - names: names are there as seen, data that was not synced is not;
 //   - a file: its name and data are there as seen, everything else is lost;
+//   - the last write of a file, and none of those before it since its last sync;
 //   - all: everything is there, as after a kill.
 func (d *disk) failures() map[string]map[string][]byte {
 	content := func(names map[string]*inode) map[string][]byte {
@@ -259,6 +273,11 @@ func (d *disk) failures() map[string]map[string][]byte {
 			files := content(d.durable)
 			files[name] = f.data
 			found[name] = files
+			if f.last != nil {
+				files = maps.Clone(files)
+				files[name] = patched(f.synced, *f.last)
+				found["the last write of "+name] = files
+			}
 		}
 	}
 	return found

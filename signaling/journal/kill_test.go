@@ -98,6 +98,9 @@ func checkSurvivors(t *testing.T, url, dir string, acknowledged map[string]bool)
 	for id, n := range times {
 		require.Equal(t, 1, n, "entry %s", id)
 	}
+	if len(acknowledged) == 0 {
+		return // most disks of the trace are from before, while the tables are made
+	}
 	// And the next process goes on with it.
 	heads, err := OpenHeads(dir)
 	require.NoError(t, err)

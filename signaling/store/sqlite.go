@@ -58,8 +58,8 @@ func fileURL(path, query string) string {
 }
 
 // createFile makes an empty file at path that its owner alone may read, unless it
-// is there. SQLite syncs the directory when it makes a WAL, but not for the
-// database itself, without which the WAL is nothing.
+// is there. SQLite syncs the directory for its journal, and with it this entry; what
+// Open promises does not depend on that.
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // G304: the operator names the file
 	if errors.Is(err, os.ErrExist) {
