@@ -97,18 +97,24 @@ func IssuedFor(s *State, vote, voter string) string {
 }
 
 // CastSecret is ballot.cast: a ballot of a secret vote, from nobody in
-// particular. The caller has verified the token, which is the SHA-256 (64 hex
-// digits) of the unblinded one, against the key of this very vote; the command's
-// actor is empty and its id is not kept. The same token again replaces.
+// particular. Token is the number of the ballot (64 hex digits), which is no
+// secret; the caller has verified Signature (base64url) on it against the key of
+// this very vote. The command's actor is empty and its id is not kept. Of one
+// ballot the highest revision counts, because an earlier choice may arrive after a
+// later one; the same once more changes nothing.
 type CastSecret struct {
-	Vote    string   `json:"vote"`
-	Token   string   `json:"token"`
-	Choices []string `json:"choices"`
+	Vote      string   `json:"vote"`
+	Token     string   `json:"token"`
+	Signature string   `json:"signature"`
+	Choices   []string `json:"choices"`
+	Revision  int      `json:"revision"`
 }
 
 func (b *CastSecret) check(c *checker) {
 	c.match(b.Vote, "vote", refForm)
 	c.match(b.Token, "token", hashForm)
+	c.match(b.Signature, "signature", signatureForm)
+	c.number(b.Revision, "revision", 1, maxRevision)
 	c.list(b.Choices, "choices", maxChoices, refForm)
 }
 
@@ -127,9 +133,6 @@ func (b *CastSecret) decide(d *decider) error {
 	if err := v.checkChoices(b.Choices); err != nil {
 		return err
 	}
-	if _, again := v.Casts[b.Token]; !again && len(v.Casts) >= len(v.Issued) {
-		return problem("ballots_used_up")
-	}
 	// The order in which choices were marked would tell ballots apart.
 	choices := []string{}
 	for _, c := range v.Choices {
@@ -137,7 +140,18 @@ func (b *CastSecret) decide(d *decider) error {
 			choices = append(choices, c.ID)
 		}
 	}
-	d.emit(&BallotCast{Vote: v.ID, Token: b.Token, Choices: choices})
+	old, again := v.Casts[b.Token]
+	switch recorded := v.Revisions[b.Token]; {
+	case !again && len(v.Casts) >= len(v.Issued):
+		return problem("ballots_used_up")
+	case again && b.Revision < recorded:
+		return problem("ballot_stale")
+	case again && b.Revision == recorded && !slices.Equal(choices, old):
+		return problem("ballot_conflict")
+	case again && b.Revision == recorded:
+		return problem("nothing_changed")
+	}
+	d.emit(&BallotCast{Vote: v.ID, Token: b.Token, Signature: b.Signature, Choices: choices, Revision: b.Revision})
 	return nil
 }
 
@@ -234,9 +248,11 @@ func (b *BallotIssued) seen(v *view) Body {
 // BallotCast is ballot.cast: a ballot of a secret vote, without author, device or
 // command id. Nobody sees it; all see a vote.progress.
 type BallotCast struct {
-	Vote    string   `json:"vote"`
-	Token   string   `json:"token"` // SHA-256 of the unblinded token
-	Choices []string `json:"choices"`
+	Vote      string   `json:"vote"`
+	Token     string   `json:"token"` // the ballot's number: a hash of the voter's token
+	Signature string   `json:"signature,omitempty"`
+	Choices   []string `json:"choices"`
+	Revision  int      `json:"revision,omitempty"`
 }
 
 func (*BallotCast) kind() string { return "ballot.cast" }
@@ -249,7 +265,10 @@ func (b *BallotCast) apply(s *State, _ meta) error {
 	if v.Casts == nil {
 		v.Casts = make(map[string][]string, v.Entitled)
 	}
-	v.Casts[b.Token] = v.interned(b.Choices)
+	if v.Revisions == nil {
+		v.Revisions = make(map[string]int, v.Entitled)
+	}
+	v.Casts[b.Token], v.Revisions[b.Token] = v.interned(b.Choices), b.Revision
 	v.Cast = len(v.Casts)
 	return nil
 }

@@ -30,6 +30,7 @@ const (
 	maxVersions    = 50
 	maxSpotlight   = 16
 	rememberedIDs  = 32
+	maxRevision    = 1000
 )
 
 var (
@@ -37,6 +38,8 @@ var (
 	identityForm  = regexp.MustCompile(`^(user|guest|point|svc):[A-Za-z0-9_.-]{1,64}$`)
 	refForm       = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 	hashForm      = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	signatureForm = regexp.MustCompile(`^[A-Za-z0-9_-]{342}$`) // 256 bytes
+	ballotKeyForm = regexp.MustCompile(`^[A-Za-z0-9_-]{392}$`) // 294 bytes
 )
 
 // checker looks at a command's body and keeps the first thing that is wrong.

@@ -198,7 +198,7 @@ func councilVotes(tb *table, ct, tk Actor, items, ids []string) {
 	tb.ok(ct, "agenda.start", m{"item": items[2]})
 	s := lastID(tb.ok(tk, "vote.draft", m{"title": "Phiếu tín nhiệm", "item": items[2], "secret": true, "majority": "two_thirds",
 		"choices": []m{{"text": "Ông Trần Văn Sáu"}, {"text": "Bà Ngô Thị Bảy"}}, "min": 0, "max": 2}))
-	tb.ok(ct, "vote.open", m{"vote": s})
+	tb.ok(ct, "vote.open", m{"vote": s, "ballotKey": ballotKey})
 	for i, id := range voters {
 		tb.ok(who4(id), "ballot.issue", m{"vote": s, "request": token(1000 + i)})
 	}
@@ -207,7 +207,7 @@ func councilVotes(tb *table, ct, tk Actor, items, ids []string) {
 		if i%2 == 0 {
 			choices = []string{"c2", "c1"}
 		}
-		tb.ok(Actor{}, "ballot.cast", m{"vote": s, "token": token(5000 + i), "choices": choices})
+		tb.ok(Actor{}, "ballot.cast", secretBallot(s, token(5000+i), 1, choices...))
 	}
 	tb.wait(2 * time.Minute)
 	tb.ok(ct, "vote.close", m{"vote": s})

@@ -76,8 +76,10 @@ func (tb *table) apply(evs []Event) {
 		}
 		require.NoError(tb.t, Evolve(tb.s, throughJSON(tb.t, e), tb.now))
 		tb.entries = append(tb.entries, Entry{Event: e, At: tb.now})
+		groups := map[string]string{}
 		for id, w := range tb.lookers {
 			seen, ok := Visible(tb.s, e, w)
+			tb.alike(groups, Audience(tb.s, e, w), seen)
 			if before[id] != Standing(tb.s, w) {
 				tb.views[id] = Snapshot(tb.s, w)
 			} else if ok {
@@ -86,6 +88,16 @@ func (tb *table) apply(evs []Event) {
 			}
 		}
 	}
+}
+
+// alike holds the viewers of one audience to the same bytes.
+func (tb *table) alike(groups map[string]string, audience string, seen Event) {
+	raw, err := json.Marshal(seen)
+	require.NoError(tb.t, err)
+	if had, ok := groups[audience]; ok {
+		require.Equal(tb.t, had, string(raw), "audience %s", audience)
+	}
+	groups[audience] = string(raw)
 }
 
 func throughJSON(t tester, e Event) Event {

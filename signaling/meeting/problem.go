@@ -71,6 +71,8 @@ var problems = map[string]problemText{
 	"wrong_target":       {conflict, "Không thể thực hiện với đối tượng này.", "This cannot be done to this person or point."},
 	"note_required":      {badRequest, "Phải ghi rõ lý do.", "A note is required."},
 	"ballots_used_up":    {conflict, "Số phiếu đã bỏ bằng số phiếu đã phát.", "As many ballots were cast as were issued."},
+	"ballot_stale":       {conflict, "Lựa chọn sau của phiếu này đã được ghi nhận.", "A later choice of this ballot is recorded."},
+	"ballot_conflict":    {conflict, "Lần sửa này của phiếu đã được ghi nhận với lựa chọn khác.", "This revision of the ballot is recorded with other choices."},
 	"attendance_already": {conflict, "Đại biểu đã được điểm danh.", "Already checked in."},
 }
 

@@ -135,7 +135,7 @@ func (v *view) copyVote(w *Vote) *Vote {
 	c := *w
 	c.VoteInfo = w.clone()
 	c.Quorum = copyOf(w.Quorum)
-	c.Issued, c.Casts = v.own(w.Issued), nil
+	c.Issued, c.Casts, c.Revisions = v.own(w.Issued), nil, nil
 	c.Result, c.Paper = nil, nil
 	all := v.inner && !w.ClosedAt.IsZero() || w.State == "published" && w.Names
 	switch {

@@ -30,21 +30,23 @@ type Choice struct {
 type Vote struct {
 	ID string `json:"id"`
 	VoteInfo
-	State    string              `json:"state"`
-	OpenedAt time.Time           `json:"openedAt,omitzero"`
-	ClosesAt time.Time           `json:"closesAt,omitzero"` // zero: when the chair closes it
-	ClosedAt time.Time           `json:"closedAt,omitzero"`
-	Quorum   *Quorum             `json:"quorum,omitempty"`   // as it was on opening
-	Override string              `json:"override,omitempty"` // why it was opened without quorum
-	Entitled int                 `json:"entitled"`           // voters, frozen on opening
-	Voters   map[string]string   `json:"voters,omitempty"`   // by who casts: whose vote it is
-	Issued   map[string]string   `json:"issued,omitempty"`   // secret: by voter, the SHA-256 of the blinded ballot
-	Ballots  map[string][]string `json:"ballots,omitempty"`  // open: choices by voter
-	Casts    map[string][]string `json:"casts,omitempty"`    // secret: choices by token; no viewer is ever given them
-	Cast     int                 `json:"cast"`               // ballots cast
-	Result   *Result             `json:"result,omitempty"`
-	Paper    *Paper              `json:"paper,omitempty"`
-	Reason   string              `json:"reason,omitempty"` // why cancelled
+	State     string              `json:"state"`
+	OpenedAt  time.Time           `json:"openedAt,omitzero"`
+	ClosesAt  time.Time           `json:"closesAt,omitzero"` // zero: when the chair closes it
+	ClosedAt  time.Time           `json:"closedAt,omitzero"`
+	Quorum    *Quorum             `json:"quorum,omitempty"`    // as it was on opening
+	Override  string              `json:"override,omitempty"`  // why it was opened without quorum
+	Entitled  int                 `json:"entitled"`            // voters, frozen on opening
+	Voters    map[string]string   `json:"voters,omitempty"`    // by who casts: whose vote it is
+	Issued    map[string]string   `json:"issued,omitempty"`    // secret: by voter, the SHA-256 of the blinded ballot
+	Ballots   map[string][]string `json:"ballots,omitempty"`   // open: choices by voter
+	Casts     map[string][]string `json:"casts,omitempty"`     // secret: choices by ballot; no viewer is ever given them
+	Revisions map[string]int      `json:"revisions,omitempty"` // secret: of the choices in Casts
+	BallotKey string              `json:"ballotKey,omitempty"` // secret: what ballots are verified with
+	Cast      int                 `json:"cast"`                // ballots cast
+	Result    *Result             `json:"result,omitempty"`
+	Paper     *Paper              `json:"paper,omitempty"`
+	Reason    string              `json:"reason,omitempty"` // why cancelled
 }
 
 // defaultChoices are tán thành, không tán thành, ý kiến khác.
@@ -171,12 +173,16 @@ type OpenVote struct {
 	Vote     string `json:"vote"`
 	Seconds  int    `json:"seconds,omitempty"` // closes by itself; 0: by hand
 	Override string `json:"override,omitempty"`
+	// BallotKey is the public key of a secret vote (SubjectPublicKeyInfo, base64url).
+	// The server makes it; a client that sends one is refused before this package.
+	BallotKey string `json:"ballotKey,omitempty"`
 }
 
 func (b *OpenVote) check(c *checker) {
 	c.match(b.Vote, "vote", refForm)
 	c.number(b.Seconds, "seconds", 0, 24*3600)
 	c.lines(&b.Override, "override", 0, 500)
+	c.optional(b.BallotKey, "ballotKey", ballotKeyForm)
 }
 
 func (b *OpenVote) decide(d *decider) error {
@@ -186,6 +192,9 @@ func (b *OpenVote) decide(d *decider) error {
 	}
 	if len(openVotes(d.s)) >= maxOpenVotes {
 		return problem("list_full")
+	}
+	if v.Secret != (b.BallotKey != "") {
+		return problemIn("bad_value", "ballotKey")
 	}
 	q := CountQuorum(d.s)
 	override := ""
@@ -202,7 +211,8 @@ func (b *OpenVote) decide(d *decider) error {
 	if len(voters) == 0 {
 		return problem("no_quorum")
 	}
-	ev := &VoteOpened{Vote: v.ID, VoteInfo: v.VoteInfo, Quorum: q, Override: override, Entitled: len(voters), Voters: voters}
+	ev := &VoteOpened{Vote: v.ID, VoteInfo: v.VoteInfo, Quorum: q, Override: override, Entitled: len(voters), Voters: voters,
+		BallotKey: b.BallotKey}
 	if b.Seconds > 0 {
 		ev.ClosesAt = d.now.Add(time.Duration(b.Seconds) * time.Second)
 	}

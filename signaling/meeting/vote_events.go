@@ -43,6 +43,8 @@ type VoteOpened struct {
 	ClosesAt time.Time         `json:"closesAt,omitzero"`
 	Entitled int               `json:"entitled"`
 	Voters   map[string]string `json:"voters"` // by who casts: whose vote it is
+	// BallotKey is the public key of a secret vote, SubjectPublicKeyInfo in base64url.
+	BallotKey string `json:"ballotKey,omitempty"`
 }
 
 func (*VoteOpened) kind() string { return "vote.opened" }
@@ -52,6 +54,7 @@ func (b *VoteOpened) apply(s *State, m meta) error {
 	s.Votes[b.Vote] = &Vote{
 		ID: b.Vote, VoteInfo: b.clone(), State: "open", OpenedAt: m.at, ClosesAt: b.ClosesAt,
 		Quorum: &q, Override: b.Override, Entitled: b.Entitled, Voters: maps.Clone(b.Voters),
+		BallotKey: b.BallotKey,
 	}
 	return nil
 }

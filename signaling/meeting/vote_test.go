@@ -23,6 +23,7 @@ func TestOpenVote(t *testing.T) {
 	tb.refused("forbidden", an, "vote.open", m{"vote": v})
 	tb.refused("forbidden", vice, "vote.open", m{"vote": v})
 	tb.ok(sec, "attendance.leave", m{"person": "user:cuong"})
+	tb.refused("bad_value", chair, "vote.open", m{"vote": v, "ballotKey": ballotKey})
 	tb.ok(chair, "vote.open", m{"vote": v})
 	tb.refused("wrong_state", chair, "vote.open", m{"vote": v})
 	tb.refused("wrong_state", sec, "vote.edit", m{"vote": v, "title": "X"})
@@ -40,7 +41,7 @@ func TestOpenVote(t *testing.T) {
 	}
 	tb.refused("not_found", an, "ballot.give", pick("v999", "yes"))
 	tb.refused("vote_not_secret", an, "ballot.issue", m{"vote": v, "request": strings.Repeat("a", 64)})
-	tb.refused("vote_not_secret", Actor{}, "ballot.cast", m{"vote": v, "token": strings.Repeat("a", 64), "choices": []string{"yes"}})
+	tb.refused("vote_not_secret", Actor{}, "ballot.cast", secretBallot(v, strings.Repeat("a", 64), 1, "yes"))
 	tb.ok(an, "ballot.give", pick(v, "no"))
 	tb.ok(an, "ballot.give", pick(v, "yes")) // the last counts
 	tb.ok(binh, "ballot.give", pick(v, "yes"))
@@ -186,14 +187,27 @@ func TestCandidatesAndPaper(t *testing.T) {
 
 func token(n int) string { return fmt.Sprintf("%064x", n) }
 
+// What stands for a signature and a key: this package looks at their form only.
+var (
+	signature = strings.Repeat("s", 342)
+	ballotKey = strings.Repeat("k", 392)
+)
+
+func secretBallot(vote, token string, revision int, choices ...string) m {
+	return m{"vote": vote, "token": token, "signature": signature, "choices": choices, "revision": revision}
+}
+
 func TestSecretVote(t *testing.T) {
 	tb := running(t)
 	for _, w := range watchers {
 		tb.watch(w)
 	}
 	v := lastID(tb.ok(sec, "vote.draft", m{"title": "Bỏ phiếu tín nhiệm", "secret": true}))
-	tb.ok(chair, "vote.open", m{"vote": v})
-	ballot := func(n int, choice string) m { return m{"vote": v, "token": token(n), "choices": []string{choice}} }
+	tb.refused("bad_value", chair, "vote.open", m{"vote": v})
+	tb.refused("bad_id", chair, "vote.open", m{"vote": v, "ballotKey": "x"})
+	tb.ok(chair, "vote.open", m{"vote": v, "ballotKey": ballotKey})
+	require.Equal(t, ballotKey, tb.views["user:an"].Votes[v].BallotKey)
+	ballot := func(n int, choice string) m { return secretBallot(v, token(n), 1, choice) }
 	tb.refused("vote_secret", an, "ballot.give", pick(v, "yes"))
 	tb.refused("ballots_used_up", Actor{}, "ballot.cast", ballot(1, "yes"))
 	tb.refused("not_entitled", guest, "ballot.issue", m{"vote": v, "request": token(77)})
@@ -211,12 +225,22 @@ func TestSecretVote(t *testing.T) {
 	require.NoError(t, err)
 	raw, err := json.Marshal(evs[0])
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprintf(`{"seq":%d,"type":"ballot.cast","body":{"vote":%q,"token":%q,"choices":["yes"]}}`, tb.s.Seq, v, token(1)), string(raw))
-	tb.ok(Actor{}, "ballot.cast", ballot(1, "no")) // changes the mind
+	require.Equal(t, fmt.Sprintf(`{"seq":%d,"type":"ballot.cast","body":{"vote":%q,"token":%q,"signature":%q,"choices":["yes"],"revision":1}}`,
+		tb.s.Seq, v, token(1), signature), string(raw))
+	tb.refused("nothing_changed", Actor{}, "ballot.cast", ballot(1, "yes"))
+	tb.refused("ballot_conflict", Actor{}, "ballot.cast", ballot(1, "no"))
+	tb.ok(Actor{}, "ballot.cast", secretBallot(v, token(1), 3, "no")) // changes the mind
+	tb.refused("ballot_stale", Actor{}, "ballot.cast", secretBallot(v, token(1), 2, "yes"))
+	for _, revision := range []int{0, -1, 1001} {
+		tb.refused("bad_value", Actor{}, "ballot.cast", secretBallot(v, token(1), revision, "yes"))
+	}
+	forged := secretBallot(v, token(1), 4, "yes")
+	forged["signature"] = "x"
+	tb.refused("bad_id", Actor{}, "ballot.cast", forged)
 	tb.ok(Actor{}, "ballot.cast", ballot(2, "no"))
 	tb.refused("ballots_used_up", Actor{}, "ballot.cast", ballot(3, "yes"))
 	tb.refused("bad_choice", Actor{}, "ballot.cast", ballot(2, "maybe"))
-	tb.refused("bad_id", Actor{}, "ballot.cast", m{"vote": v, "token": strings.ToUpper(token(0xabc)), "choices": []string{"yes"}})
+	tb.refused("bad_id", Actor{}, "ballot.cast", secretBallot(v, strings.ToUpper(token(0xabc)), 1, "yes"))
 	require.Equal(t, 2, tb.views["user:obs"].Votes[v].Cast)
 	for id, view := range tb.views {
 		if view != nil && view.Votes[v] != nil {
@@ -243,9 +267,9 @@ func TestSecretVote(t *testing.T) {
 func TestSecretBallotIsInTheVotesOrder(t *testing.T) {
 	tb := running(t)
 	v := lastID(tb.ok(sec, "vote.draft", m{"title": "Bầu", "secret": true, "choices": []m{{"text": "A"}, {"text": "B"}, {"text": "C"}}, "min": 0, "max": 3}))
-	tb.ok(chair, "vote.open", m{"vote": v})
+	tb.ok(chair, "vote.open", m{"vote": v, "ballotKey": ballotKey})
 	tb.ok(an, "ballot.issue", m{"vote": v, "request": token(1)})
-	tb.ok(Actor{}, "ballot.cast", m{"vote": v, "token": token(9), "choices": []string{"c3", "c1"}})
+	tb.ok(Actor{}, "ballot.cast", secretBallot(v, token(9), 1, "c3", "c1"))
 	require.Equal(t, []string{"c1", "c3"}, tb.s.Votes[v].Casts[token(9)])
 }
 

@@ -15,7 +15,9 @@ func (w *walker) body(typ string) m {
 	switch typ {
 	case "meeting.create", "meeting.edit":
 		return m{"title": w.pick("title", "A", "B"), "unit": "u1", "rules": m{"selfCheckIn": w.yes("self")}}
-	case "meeting.return", "meeting.cancel", "meeting.pause":
+	case "meeting.return":
+		return m{"note": "thiếu tài liệu"}
+	case "meeting.cancel", "meeting.pause":
 		return m{"note": note}
 	case "chair.handover":
 		return m{"to": w.pick("to", everyone...), "note": note}
@@ -55,7 +57,8 @@ func (w *walker) body(typ string) m {
 		offers = append(offers, append(offers, offers...)...)
 		return m{"from": w.pick("from", append(everyone, offers...)...), "accept": w.yes("accept"), "note": note}
 	case "delegation.end":
-		return m{"from": w.pick("from", append(everyone, "")...), "note": note}
+		offers := w.where(func(p *Person) bool { return p.Invitation.Delegate != nil })
+		return m{"from": w.pick("from", append(offers, append(everyone, "", "", "", "")...)...), "note": note}
 	case "attendance.checkin":
 		return m{"mode": "online", "point": w.pick("point", "", "point:room")}
 	case "attendance.confirm":
@@ -155,7 +158,11 @@ func (w *walker) voteBody(typ, note string) m {
 	case "vote.edit":
 		return m{"vote": id, "title": "Nghị quyết sửa", "names": w.yes("names")}
 	case "vote.open":
-		return m{"vote": id, "seconds": 10 * w.draw("seconds", 6), "override": note}
+		body := m{"vote": id, "seconds": 10 * w.draw("seconds", 6), "override": note}
+		if v := w.tb.s.Votes[id]; v != nil && v.Secret {
+			body["ballotKey"] = ballotKey
+		}
+		return body
 	case "vote.extend":
 		return m{"vote": id, "seconds": 5}
 	case "vote.paper":
@@ -170,7 +177,7 @@ func (w *walker) voteBody(typ, note string) m {
 	case "ballot.issue":
 		return m{"vote": id, "request": token}
 	case "ballot.cast":
-		return m{"vote": id, "token": token, "choices": choice}
+		return secretBallot(id, token, 1+w.draw("revision", 4), choice...)
 	}
 	return m{}
 }
