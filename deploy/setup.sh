@@ -20,6 +20,8 @@ need_font() { fc-list 2>/dev/null | grep "$1" >/dev/null || missing+=("$2"); }
 need "${CHROMIUM:-chromium}" chromium
 need "${FIREFOX:-firefox-esr}" firefox-esr
 need redis-server redis-server
+need strace strace
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
 need ip iproute2
 need nft nftables
 need certutil libnss3-tools
