@@ -21,7 +21,7 @@ need "${CHROMIUM:-chromium}" chromium
 need "${FIREFOX:-firefox-esr}" firefox-esr
 need redis-server redis-server
 need strace strace
-compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 need ip iproute2
 need nft nftables
 need certutil libnss3-tools
