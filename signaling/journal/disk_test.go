@@ -86,7 +86,7 @@ func collectImages(t *testing.T, dir, trace string) []*image {
 		} else if !d.play(t, c) {
 			continue
 		}
-		for variant, files := range d.failures() {
+		for variant, files := range d.failures(len(acknowledged) > 0) {
 			key := sum(files)
 			im := known[key]
 			if im == nil {
@@ -253,9 +253,10 @@ func (d *disk) file(c call) *inode {
 //   - nothing: whatever was not synced is lost;
 //   - names: names are there as seen, data that was not synced is not;
 //   - a file: its name and data are there as seen, everything else is lost;
-//   - the last write of a file, and none of those before it since its last sync;
+//   - with torn, the last write of a file, and none of those before it since its
+//     last sync;
 //   - all: everything is there, as after a kill.
-func (d *disk) failures() map[string]map[string][]byte {
+func (d *disk) failures(torn bool) map[string]map[string][]byte {
 	content := func(names map[string]*inode) map[string][]byte {
 		files := make(map[string][]byte)
 		for name, f := range names {
@@ -273,7 +274,7 @@ func (d *disk) failures() map[string]map[string][]byte {
 			files := content(d.durable)
 			files[name] = f.data
 			found[name] = files
-			if f.last != nil {
+			if torn && f.last != nil {
 				files = maps.Clone(files)
 				files[name] = patched(f.synced, *f.last)
 				found["the last write of "+name] = files

@@ -39,8 +39,8 @@
 // # Heads
 //
 // Three files in the data directory. journal.key is the Ed25519 seed, mode 0600.
-// journal.pub is the public key, for those who verify. journal.heads has one line
-// for each group commit, a JSON object
+// journal.pub is the public key, for those who verify. (journal.lock, empty, keeps
+// a second process out.) journal.heads has one line for each group commit, a JSON object
 //
 //	{"n":7,"heads":[{"meeting":"…","seq":41,"hash":"…hex…"}],"sig":"…base64…"}
 //

@@ -44,7 +44,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	})
 }
 
-// childMeetings are those that the crowd writes; a session leaves the last out.
+// childMeetings are those that the crowd writes.
 var childMeetings = []string{"m0", "m1", "m2"}
 
 // killOne runs the child until a random number of acknowledgements and a random
@@ -105,11 +105,11 @@ func checkSurvivors(t *testing.T, url, dir string, acknowledged map[string]bool)
 	heads, err := OpenHeads(dir)
 	require.NoError(t, err)
 	j := Start(db, heads, Options{})
-	for _, m := range childMeetings {
-		w, err := j.Open(ctx, m, "node")
+	for _, m := range before.Meetings {
+		w, err := j.Open(ctx, m.Meeting, "node")
 		require.NoError(t, err)
 		seq, _ := w.Tail()
-		_, err = w.Append(ctx, Draft{Command: fmt.Sprint("check-", m, "-", seq), Author: "check", Body: []byte("1")})
+		_, err = w.Append(ctx, Draft{Command: fmt.Sprint("check-", m.Meeting, "-", seq), Author: "check", Body: []byte("1")})
 		require.NoError(t, err)
 	}
 	j.Close()

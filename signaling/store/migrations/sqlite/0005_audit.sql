@@ -15,3 +15,11 @@ CREATE INDEX audit_records_at ON audit_records (at, id);
 CREATE INDEX audit_records_who ON audit_records (who, at);
 CREATE INDEX audit_records_object ON audit_records (object, at);
 CREATE INDEX audit_records_action ON audit_records (action, at);
+
+-- Who a subject of a single sign-on provider is here.
+CREATE TABLE sso_subjects (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT;
