@@ -19,6 +19,7 @@ type batch struct {
 	answers []func()
 	events  []meeting.Event
 	watched delivery
+	closes  bool // a vote
 }
 
 // kept is a command that was applied.
@@ -103,6 +104,7 @@ func (r *room) evolve(b *batch, cmd meeting.Command, events []meeting.Event) err
 			return err
 		}
 		b.watched.add(r, e)
+		b.closes = b.closes || e.Type == "vote.closed"
 	}
 	b.drafts = append(b.drafts, d)
 	b.kept = append(b.kept, kept{d.Author, d.Command, events})
@@ -126,6 +128,9 @@ func (r *room) write(b *batch) error {
 		tell()
 	}
 	b.watched.send(r, b.at)
+	if b.closes {
+		r.tellProgress() // not half a second after the end
+	}
 	if r.hub.o.Committed != nil && len(b.events) > 0 {
 		r.hub.o.Committed(r.state, b.events)
 	}

@@ -222,15 +222,27 @@ func (v *viewer) take(f Frame) {
 	v.seq = max(v.seq, head.Seq)
 }
 
-// same holds the viewer's fold against a snapshot taken now.
+// same holds the viewer's fold against a snapshot. Presence may be on its way: they are the
+// same once no frame is.
 func (v *viewer) same(id string) {
 	v.h.t.Helper()
-	var want, got string
-	require.NoError(v.h.t, v.h.hub.Look(v.h.t.Context(), id, func(s *meeting.State) {
-		want = bare(meeting.Snapshot(s, v.who))
-	}))
-	got = bare(v.state)
-	require.Equal(v.h.t, want, got, v.who.ID)
+	ctx, cancel := context.WithTimeout(v.h.t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		var want string
+		require.NoError(v.h.t, v.h.hub.Look(v.h.t.Context(), id, func(s *meeting.State) {
+			want = bare(meeting.Snapshot(s, v.who))
+		}))
+		if want == bare(v.state) {
+			return
+		}
+		select {
+		case f := <-v.w.Frames():
+			v.take(f)
+		case <-ctx.Done():
+			require.Equal(v.h.t, want, bare(v.state), v.who.ID)
+		}
+	}
 }
 
 // bare leaves out what says when a view was last changed.

@@ -45,7 +45,6 @@ type room struct {
 	devices  map[string]int      // connected watchers by identity
 	absent   map[string]struct{} // presence to be told: those whose count went to or from zero
 	progress map[string]struct{} // votes whose count is to be told
-	told     time.Time           // when it was last
 	catching chan catching       // who is to be brought up to date
 }
 
