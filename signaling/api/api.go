@@ -116,7 +116,6 @@ func (a *API) config() huma.Config {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil // no $schema members
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
-	config.NoFormatFallback = true
 	config.RejectUnknownQueryParameters = true
 	config.OnAddOperation = []huma.AddOpFunc{func(_ *huma.OpenAPI, op *huma.Operation) {
 		if op.MaxBodyBytes == humasBody {

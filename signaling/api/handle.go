@@ -127,14 +127,14 @@ func pageOf[T any](items []T, next string) *list[T] {
 // none is the answer that something is done.
 type none struct{}
 
-// byID is the input of an operation on one entry.
-type byID struct {
+// ByID is the input of an operation on one entry.
+type ByID struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
 // removal names an entry and the version it was seen in.
 type removal struct {
-	byID
+	ByID
 	Version int64 `query:"version" required:"true" minimum:"1"`
 }
 

@@ -7,14 +7,15 @@ import (
 	"diemcau/signaling/problem"
 )
 
-type overridePath struct {
-	byID
+// OverridePath names a permission of a role in a unit.
+type OverridePath struct {
+	ByID
 	Role       directory.Role       `path:"role" maxLength:"40"`
 	Permission directory.Permission `path:"permission" maxLength:"60"`
 }
 
 type changedOverride struct {
-	overridePath
+	OverridePath
 	Body struct {
 		Allow   bool  `json:"allow"`
 		Version int64 `json:"version" required:"false" minimum:"0" doc:"0 or none: there is no override yet"`
@@ -22,7 +23,7 @@ type changedOverride struct {
 }
 
 type removedOverride struct {
-	overridePath
+	OverridePath
 	Version int64 `query:"version" required:"true" minimum:"1"`
 }
 
@@ -30,7 +31,7 @@ type removedOverride struct {
 func (a *API) overrides() {
 	d := a.o.Directory
 	handle(a, route{"listOverrides", get, "/units/{id}/overrides", "roles", "What roles may do otherwise in exactly this unit", "permission.list", 0, false, nil},
-		func(c *call, in *byID) (*list[directory.Override], error) {
+		func(c *call, in *ByID) (*list[directory.Override], error) {
 			c.about("unit:" + in.ID)
 			u, err := needFor(a, c, directory.PermissionAdjust, d.Unit, in.ID, unitID)
 			if err != nil {
@@ -41,7 +42,7 @@ func (a *API) overrides() {
 		})
 	handle(a, route{"setOverride", put, "/units/{id}/overrides/{role}/{permission}", "roles", "Allow or deny a permission to a role from this unit on", "permission.adjust", 0, false, nil},
 		func(c *call, in *changedOverride) (*one[directory.Override], error) {
-			if err := a.adjust(c, in.overridePath); err != nil {
+			if err := a.adjust(c, in.OverridePath); err != nil {
 				return nil, err
 			}
 			c.detail += fmt.Sprintf(" allow=%t", in.Body.Allow)
@@ -51,7 +52,7 @@ func (a *API) overrides() {
 		})
 	handle(a, route{"removeOverride", remove, "/units/{id}/overrides/{role}/{permission}", "roles", "Go back to what is inherited", "permission.adjust", 0, false, nil},
 		func(c *call, in *removedOverride) (*none, error) {
-			if err := a.adjust(c, in.overridePath); err != nil {
+			if err := a.adjust(c, in.OverridePath); err != nil {
 				return nil, err
 			}
 			c.detail += " inherited"
@@ -61,7 +62,7 @@ func (a *API) overrides() {
 
 // adjust asks whether the caller may set overrides in the unit, which the
 // directory answers by the unit above.
-func (a *API) adjust(c *call, in overridePath) error {
+func (a *API) adjust(c *call, in OverridePath) error {
 	c.about("unit:" + in.ID)
 	c.detail = string(in.Role) + " " + string(in.Permission)
 	ok, err := a.o.Directory.CanAdjust(c, c.ID, in.ID)

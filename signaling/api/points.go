@@ -1,9 +1,14 @@
 package api
 
-import "diemcau/signaling/directory"
+import (
+	"errors"
 
-// pointFields are what is written of a meeting point.
-type pointFields struct {
+	"diemcau/signaling/directory"
+	"diemcau/signaling/problem"
+)
+
+// PointFields are what is written of a meeting point.
+type PointFields struct {
 	Code       string              `json:"code"`
 	UnitID     string              `json:"unitId"`
 	Name       string              `json:"name"`
@@ -11,20 +16,20 @@ type pointFields struct {
 	Kind       directory.PointKind `json:"kind" doc:"room_device, laptop or phone"`
 	Technician string              `json:"technician" required:"false"`
 	TechPhone  string              `json:"techPhone" required:"false"`
-	Enabled    bool                `json:"enabled" required:"false" default:"true"`
+	Enabled    *bool               `json:"enabled,omitempty" doc:"without it: true for a new one, else as it was"`
 }
 
-func (f pointFields) point() directory.Point {
+func (f PointFields) point() directory.Point {
 	return directory.Point{Code: f.Code, UnitID: f.UnitID, Name: f.Name, Place: f.Place, Kind: f.Kind,
-		Technician: f.Technician, TechPhone: f.TechPhone, Enabled: f.Enabled}
+		Technician: f.Technician, TechPhone: f.TechPhone, Enabled: f.Enabled == nil || *f.Enabled}
 }
 
-type newPoint struct{ Body pointFields }
+type newPoint struct{ Body PointFields }
 
 type changedPoint struct {
-	byID
+	ByID
 	Body struct {
-		pointFields
+		PointFields
 		Version int64 `json:"version" minimum:"1"`
 	}
 }
@@ -43,7 +48,7 @@ func (a *API) points() {
 			return pageOf(page.Items, page.Next), err
 		})
 	handle(a, route{"getPoint", get, "/points/{id}", "directory", "One meeting point", "point.read", 0, false, nil},
-		func(c *call, in *byID) (*one[directory.Point], error) {
+		func(c *call, in *ByID) (*one[directory.Point], error) {
 			c.about("point:" + in.ID)
 			p, err := needFor(a, c, directory.DirectoryRead, d.Point, in.ID, unitOfPoint)
 			if err != nil {
@@ -80,10 +85,19 @@ func (a *API) points() {
 		})
 }
 
-// needIn asks for the right to manage what is put into a unit. An empty unit is
-// left to the directory to refuse, which asks more than the root does.
+// needIn asks for the right to manage what is put into a unit. A unit that is not
+// there is for the directory to refuse, if the caller may everything.
 func (a *API) needIn(c *call, unit string) error {
-	return a.need(c, directory.DirectoryManage, unit)
+	refused := a.need(c, directory.DirectoryManage, unit)
+	if !errors.Is(refused, problem.Forbidden) {
+		return refused
+	}
+	if _, err := a.o.Directory.Unit(c, unit); err == nil {
+		return refused
+	} else if refused := a.missing(c, directory.DirectoryManage, err); !errors.Is(refused, directory.ErrNotFound) {
+		return refused
+	}
+	return nil
 }
 
 func (a *API) updatePoint(c *call, in *changedPoint) (*one[directory.Point], error) {
@@ -98,6 +112,9 @@ func (a *API) updatePoint(c *call, in *changedPoint) (*one[directory.Point], err
 	}
 	p := in.Body.point()
 	p.ID, p.Version = old.ID, in.Body.Version
+	if in.Body.Enabled == nil {
+		p.Enabled = old.Enabled
+	}
 	if p, err = d.UpdatePoint(c, p); err != nil {
 		return nil, err
 	}

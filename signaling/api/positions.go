@@ -2,18 +2,18 @@ package api
 
 import "diemcau/signaling/directory"
 
-// positionFields are what is written of a position.
-type positionFields struct {
+// PositionFields are what is written of a position.
+type PositionFields struct {
 	Name      string `json:"name"`
 	SortOrder int    `json:"sortOrder" required:"false"`
 }
 
-type newPosition struct{ Body positionFields }
+type newPosition struct{ Body PositionFields }
 
 type changedPosition struct {
-	byID
+	ByID
 	Body struct {
-		positionFields
+		PositionFields
 		Version int64 `json:"version" minimum:"1"`
 	}
 }

@@ -28,12 +28,12 @@ type roleTable struct {
 	}
 }
 
-// language is the part of an input that says which language texts shall have.
-type language struct {
+// Language is the part of an input that says which language texts shall have.
+type Language struct {
 	AcceptLanguage string `header:"Accept-Language"`
 }
 
-func (l language) lang() string {
+func (l Language) lang() string {
 	if problem.English(l.AcceptLanguage) {
 		return "en"
 	}
@@ -51,7 +51,7 @@ type userRoles struct {
 }
 
 type changedRoles struct {
-	byID
+	ByID
 	Body struct {
 		Version int64    `json:"version" minimum:"1" doc:"of the user"`
 		Roles   []roleIn `json:"roles" nullable:"false" maxItems:"50"`
@@ -61,14 +61,14 @@ type changedRoles struct {
 func (a *API) roles() {
 	d := a.o.Directory
 	handle(a, route{"listRoles", get, "/roles", "roles", "All roles and permissions with their names", "role.list", 0, false, nil},
-		func(c *call, in *language) (*roleTable, error) {
+		func(c *call, in *Language) (*roleTable, error) {
 			if err := a.needAnywhere(c, directory.DirectoryRead); err != nil {
 				return nil, err
 			}
 			return roleNames(in.lang()), nil
 		})
 	handle(a, route{"getUserRoles", get, "/users/{id}/roles", "roles", "The roles of a user", "role.read", 0, false, nil},
-		func(c *call, in *byID) (*userRoles, error) {
+		func(c *call, in *ByID) (*userRoles, error) {
 			c.about("user:" + in.ID)
 			u, err := needFor(a, c, directory.DirectoryRead, d.User, in.ID, unitOfUser)
 			if err != nil {
@@ -77,7 +77,7 @@ func (a *API) roles() {
 			return a.rolesOf(c, u)
 		})
 	handle(a, route{"getUnitRoles", get, "/units/{id}/roles", "roles", "Who holds a role given in exactly this unit", "role.read", 0, false, nil},
-		func(c *call, in *byID) (*list[directory.Assignment], error) {
+		func(c *call, in *ByID) (*list[directory.Assignment], error) {
 			c.about("unit:" + in.ID)
 			u, err := needFor(a, c, directory.DirectoryRead, d.Unit, in.ID, unitID)
 			if err != nil {

@@ -16,13 +16,14 @@ const xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sh
 // sheetTypes are the media types of spreadsheets.
 var sheetTypes = map[directory.Format]string{directory.CSV: "text/csv", directory.XLSX: xlsxType}
 
-type sheetPath struct {
-	language
+// SheetPath names a table.
+type SheetPath struct {
+	Language
 	Table directory.Table `path:"table" enum:"units,points,users"`
 }
 
 type importInput struct {
-	sheetPath
+	SheetPath
 	ContentType  string `header:"Content-Type"`
 	DryRun       bool   `query:"dryRun" doc:"check everything and write nothing"`
 	AddPositions bool   `query:"addPositions" doc:"add unknown positions to the list instead of refusing them"`
@@ -49,7 +50,7 @@ type rowError struct {
 }
 
 type exportInput struct {
-	sheetPath
+	SheetPath
 	Format directory.Format `query:"format" enum:"csv,xlsx" default:"xlsx"`
 }
 

@@ -6,8 +6,8 @@ import (
 	"diemcau/signaling/directory"
 )
 
-// unitFields are what is written of a unit.
-type unitFields struct {
+// UnitFields are what is written of a unit.
+type UnitFields struct {
 	Code      string `json:"code"`
 	ParentID  string `json:"parentId" required:"false" doc:"empty for the root only"`
 	Name      string `json:"name"`
@@ -16,16 +16,16 @@ type unitFields struct {
 	SortOrder int    `json:"sortOrder" required:"false"`
 }
 
-func (f unitFields) unit() directory.Unit {
+func (f UnitFields) unit() directory.Unit {
 	return directory.Unit{Code: f.Code, ParentID: f.ParentID, Name: f.Name, ShortName: f.ShortName, Kind: f.Kind, SortOrder: f.SortOrder}
 }
 
-type newUnit struct{ Body unitFields }
+type newUnit struct{ Body UnitFields }
 
 type changedUnit struct {
-	byID
+	ByID
 	Body struct {
-		unitFields
+		UnitFields
 		Version int64 `json:"version" minimum:"1"`
 	}
 }
@@ -36,7 +36,7 @@ func (a *API) units() {
 	d := a.o.Directory
 	handle(a, route{"listUnits", get, "/units", "directory", "The tree of units, or a search in it", "unit.list", 0, false, nil}, a.listUnits)
 	handle(a, route{"getUnit", get, "/units/{id}", "directory", "One unit", "unit.read", 0, false, nil},
-		func(c *call, in *byID) (*one[directory.Unit], error) {
+		func(c *call, in *ByID) (*one[directory.Unit], error) {
 			c.about("unit:" + in.ID)
 			if err := a.needAnywhere(c, directory.DirectoryRead); err != nil {
 				return nil, err
@@ -47,7 +47,7 @@ func (a *API) units() {
 	handle(a, route{"createUnit", post, "/units", "directory", "Add a unit", "unit.create", 0, false, nil},
 		func(c *call, in *newUnit) (*one[directory.Unit], error) {
 			c.about("unit:" + in.Body.Code)
-			if err := a.need(c, directory.DirectoryManage, in.Body.ParentID); err != nil {
+			if err := a.needIn(c, in.Body.ParentID); err != nil {
 				return nil, err
 			}
 			u, err := d.CreateUnit(c, in.Body.unit())
@@ -111,7 +111,7 @@ func (a *API) updateUnit(c *call, in *changedUnit) (*one[directory.Unit], error)
 	if in.Body.ParentID != old.ParentID {
 		// Moving takes it out of one unit and puts it into another.
 		for _, parent := range []string{old.ParentID, in.Body.ParentID} {
-			if err := a.need(c, directory.DirectoryManage, parent); err != nil {
+			if err := a.needIn(c, parent); err != nil {
 				return nil, err
 			}
 		}

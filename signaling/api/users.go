@@ -2,28 +2,28 @@ package api
 
 import "diemcau/signaling/directory"
 
-// userFields are what is written of a user.
-type userFields struct {
+// UserFields are what is written of a user.
+type UserFields struct {
 	Login      string `json:"login"`
 	FullName   string `json:"fullName"`
 	Mail       string `json:"mail" required:"false"`
 	Phone      string `json:"phone" required:"false"`
 	PositionID string `json:"positionId" required:"false"`
 	UnitID     string `json:"unitId"`
-	Enabled    bool   `json:"enabled" required:"false" default:"true"`
+	Enabled    *bool  `json:"enabled,omitempty" doc:"without it: true for a new one, else as it was"`
 }
 
-func (f userFields) user() directory.User {
+func (f UserFields) user() directory.User {
 	return directory.User{Login: f.Login, FullName: f.FullName, Mail: f.Mail, Phone: f.Phone,
-		PositionID: f.PositionID, UnitID: f.UnitID, Enabled: f.Enabled}
+		PositionID: f.PositionID, UnitID: f.UnitID, Enabled: f.Enabled == nil || *f.Enabled}
 }
 
-type newUser struct{ Body userFields }
+type newUser struct{ Body UserFields }
 
 type changedUser struct {
-	byID
+	ByID
 	Body struct {
-		userFields
+		UserFields
 		Version int64 `json:"version" minimum:"1"`
 	}
 }
@@ -42,7 +42,7 @@ func (a *API) users() {
 			return pageOf(page.Items, page.Next), err
 		})
 	handle(a, route{"getUser", get, "/users/{id}", "directory", "One user", "user.read", 0, false, nil},
-		func(c *call, in *byID) (*one[directory.User], error) {
+		func(c *call, in *ByID) (*one[directory.User], error) {
 			c.about("user:" + in.ID)
 			u, err := needFor(a, c, directory.DirectoryRead, d.User, in.ID, unitOfUser)
 			if err != nil {
@@ -110,6 +110,9 @@ func (a *API) updateUser(c *call, in *changedUser) (*one[directory.User], error)
 	}
 	u := in.Body.user()
 	u.ID, u.Version = old.ID, in.Body.Version
+	if in.Body.Enabled == nil {
+		u.Enabled = old.Enabled
+	}
 	if u, err = a.o.Directory.UpdateUser(c, u); err != nil {
 		return nil, err
 	}
