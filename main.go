@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -35,7 +34,9 @@ import (
 	"diemcau/sfu"
 	"diemcau/sfu/turn"
 	"diemcau/signaling"
+	tokens "diemcau/signaling/auth"
 	"diemcau/signaling/democa"
+	"diemcau/signaling/office"
 	"diemcau/signaling/rtc"
 	"diemcau/signaling/webhook"
 )
@@ -69,6 +70,7 @@ func main() {
 		versionCommand(),
 		loadtest.Command(),
 	)
+	root.AddCommand(office.Commands(place)...)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, indent("diemcau: ", err.Error()))
 		os.Exit(1)
@@ -187,12 +189,22 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		err = errors.Join(err, node.Close(closing))
 	}()
 
+	meetings, err := openOffice(ctx, cfg, node, tlsConfig != nil, log, metrics)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, meetings.Close()) }()
+	debug.FreeOSMemory() // starting takes far more of it than waiting for people
+
 	options := signaling.Options{
 		Listen:  cfg.Listen,
 		TLS:     tlsConfig,
 		Keys:    cfg.Keys,
 		Demo:    cfg.Demo,
-		Bridge:  bridge{node},
+		Bridge:  bridge{node, meetings},
+		API:     meetings.API,
+		Socket:  meetings.Socket(),
+		Ready:   func() error { return meetings.Ready(ctx) },
 		Rooms:   node,
 		Client:  client.Handler(),
 		Version: programVersion(),
@@ -220,6 +232,18 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	}
 	log.Info("serving", "listen", cfg.Listen, "tls", tlsConfig != nil, "udp_port", cfg.RTC.UDPPort, "tcp_port", cfg.RTC.TCPPort, "version", programVersion())
 	return server.Serve(ctx)
+}
+
+// openOffice opens people and meetings.
+func openOffice(ctx context.Context, cfg *configs.Config, node *sfu.Node, secure bool, log *slog.Logger, metrics prometheus.Registerer) (*office.Office, error) {
+	signer, err := tokens.NewSigner(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return office.Open(ctx, office.Options{
+		DatabaseURL: cfg.DatabaseURL(), DataDir: cfg.DataDir, Demo: cfg.Demo, HTTPS: secure,
+		Mint: signer, Media: office.Media(node), Log: log, Metrics: metrics,
+	})
 }
 
 // nodeConfig is what the configuration says of the node.
@@ -265,9 +289,15 @@ func startWebhooks(cfg *configs.Config, log *slog.Logger, metrics prometheus.Reg
 }
 
 // bridge lets signalling open sessions at the SFU node of the same process.
-type bridge struct{ node *sfu.Node }
+type bridge struct {
+	node     *sfu.Node
+	meetings *office.Office
+}
 
 func (b bridge) Open(ctx context.Context, start *livekit.StartSession) (rtc.Session, error) {
+	if err := b.meetings.Admit(ctx, start); err != nil {
+		return nil, err
+	}
 	session, err := b.node.Open(ctx, start)
 	if err != nil {
 		return nil, openError(err)
@@ -276,7 +306,10 @@ func (b bridge) Open(ctx context.Context, start *livekit.StartSession) (rtc.Sess
 }
 
 // Probe tells what Open would refuse.
-func (b bridge) Probe(_ context.Context, start *livekit.StartSession) error {
+func (b bridge) Probe(ctx context.Context, start *livekit.StartSession) error {
+	if err := b.meetings.Admit(ctx, start); err != nil {
+		return err
+	}
 	if err := b.node.Probe(start); err != nil {
 		return openError(err)
 	}
@@ -345,28 +378,31 @@ func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle
 	if !cfg.Demo {
 		return nil
 	}
-	urls, err := democa.URLs(cfg.Listen, secure)
+	accounts := make([]string, 0, 8)
+	for _, a := range office.DemoAccounts() {
+		accounts = append(accounts, a.Login+" ("+a.En+")")
+	}
+	return democa.Announce(out, democa.Announcement{
+		Version: programVersion(), Program: os.Args[0], Listen: cfg.Listen, Secure: secure, Loopback: cfg.Loopback(), CA: ca,
+		Room: configs.DemoRoom, Key: configs.DemoKey, Secret: configs.DemoSecret,
+		Meeting: office.DemoMeeting, Accounts: accounts, Password: office.DemoPassword,
+	})
+}
+
+// place is where a configuration keeps meetings.
+func place(file, dataDir string, demo bool) (office.Place, error) {
+	var options []configs.Option
+	if demo {
+		options = append(options, configs.Demo())
+	}
+	if dataDir != "" {
+		options = append(options, configs.Flag("--data", "data_dir", dataDir))
+	}
+	cfg, err := configs.Load(file, os.Environ(), options...)
 	if err != nil {
-		return err
+		return office.Place{}, err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "diemcau %s: demonstration, not for real meetings\n\n", programVersion())
-	for _, u := range urls {
-		fmt.Fprintf(&b, "  Open        %s\n", u)
-	}
-	fmt.Fprintf(&b, "  Room        %s (any other name makes a room of its own)\n", configs.DemoRoom)
-	fmt.Fprintf(&b, "  API key     %s\n", configs.DemoKey)
-	fmt.Fprintf(&b, "  API secret  %s\n\n", configs.DemoSecret)
-	switch {
-	case ca != nil:
-		b.WriteString(ca.Instructions(urls))
-	case cfg.Loopback():
-		_, port, _ := net.SplitHostPort(cfg.Listen) // checked by configs
-		fmt.Fprintf(&b, "  From a phone or another computer: stop, then %s serve --demo --listen 0.0.0.0:%s\n", os.Args[0], port)
-	}
-	b.WriteString("\n  Stop        Ctrl-C\n\n")
-	_, err = io.WriteString(out, b.String())
-	return err
+	return office.Place{DatabaseURL: cfg.DatabaseURL(), DataDir: cfg.DataDir}, nil
 }
 
 func checkConfigCommand() *cobra.Command {

@@ -1,9 +1,11 @@
 package configs
 
 import (
+	"cmp"
 	_ "embed"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"time"
 )
 
@@ -105,12 +107,17 @@ func (c *Config) Unused() []string {
 	for _, s := range []struct {
 		key string
 		url string
-	}{{"redis.url", c.Redis.URL}, {"database.url", c.Database.URL}, {"storage.url", c.Storage.URL}} {
+	}{{"redis.url", c.Redis.URL}, {"storage.url", c.Storage.URL}} {
 		if s.url != "" {
 			keys = append(keys, s.key)
 		}
 	}
 	return keys
+}
+
+// DatabaseURL is where meetings are kept: database.url, or SQLite in data_dir.
+func (c *Config) DatabaseURL() string {
+	return cmp.Or(c.Database.URL, "sqlite:"+filepath.Join(c.DataDir, "diemcau.db"))
 }
 
 // Loopback says whether the web server is reached from this machine only. A

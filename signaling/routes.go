@@ -11,7 +11,7 @@ import (
 	"diemcau/signaling/roomservice"
 )
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() (http.Handler, error) {
 	r := chi.NewRouter()
 	r.Use(requestLog(s.options.Log), recoverer(s.options.Log), securityHeaders, singleSlash, middleware.GetHead)
 
@@ -33,6 +33,10 @@ func (s *Server) routes() http.Handler {
 		r.Get("/ca.crt", s.certificate)
 	}
 
+	if s.options.Socket != nil {
+		r.Handle("/ws/v1/*", s.options.Socket)
+	}
+	var failed error
 	r.Route("/api", func(r chi.Router) {
 		r.Use(noStore)
 		r.NotFound(func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problemNotFound) })
@@ -41,10 +45,13 @@ func (s *Server) routes() http.Handler {
 		if s.demo != nil {
 			r.Post("/v1/demo/token", s.demo.serve)
 		}
+		if s.options.API != nil {
+			r.Route("/v1", func(r chi.Router) { failed = s.options.API(r) })
+		}
 	})
 	r.NotFound(s.options.Client.ServeHTTP)
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, problemMethod) })
-	return r
+	return r, failed
 }
 
 // ready is for load balancers: it fails while the server stops or lacks what it

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"diemcau/signaling/auth"
@@ -33,12 +34,16 @@ type Options struct {
 	// Share, if set, takes connections that are not HTTP out of the listener and
 	// does the TLS of the others, with these protocols; only with TLS.
 	Share   func(l net.Listener, protocols []string) net.Listener
-	Keys    map[string]string    // API key to secret
-	Demo    bool                 // offers tokens to whoever asks
-	DemoKey string               // the API key that signs them; required with Demo
-	Bridge  rtc.Bridge           // required
-	Rooms   roomservice.Rooms    // nil: no RoomService
-	Client  http.Handler         // the web client; required
+	Keys    map[string]string // API key to secret
+	Demo    bool              // offers tokens to whoever asks
+	DemoKey string            // the API key that signs them; required with Demo
+	Bridge  rtc.Bridge        // required
+	Rooms   roomservice.Rooms // nil: no RoomService
+	Client  http.Handler      // the web client; required
+	// API, if set, puts further routes on a router at /api/v1.
+	API func(r chi.Router) error
+	// Socket serves what is below /ws/v1/; nil: nothing.
+	Socket  http.Handler
 	Ready   func() error         // nil: always ready
 	CA      []byte               // PEM certificate offered at /ca.crt; nil: none
 	Version string               // told by /api/v1/config
@@ -93,7 +98,10 @@ func New(o Options) (*Server, error) {
 		}
 		s.demo = newDemoTokens(verifier, o.DemoKey)
 	}
-	s.handler = s.routes()
+	s.handler, err = s.routes()
+	if err != nil {
+		return nil, fmt.Errorf("signaling: %w", err)
+	}
 	return s, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/gorilla/websocket"
 	"github.com/livekit/protocol/livekit"
 	"github.com/stretchr/testify/require"
@@ -394,4 +395,27 @@ func TestServeFailsToListen(t *testing.T) {
 	address, _ := serve(t, first)
 	second, _ := newTestServer(t, func(o *Options) { o.Listen = address })
 	require.Error(t, second.Serve(context.Background()))
+}
+
+// TestBallotsAreNotLogged: a line with an address and a time could tell whose each was.
+func TestBallotsAreNotLogged(t *testing.T) {
+	s, logs := newTestServer(t, func(o *Options) {
+		o.API = func(r chi.Router) error {
+			r.Post("/ballots", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+			r.Post("/other", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+			return nil
+		}
+	})
+	require.Equal(t, http.StatusNoContent, do(s, http.MethodPost, "/api/v1/other", "").Code)
+	require.Contains(t, logs.String(), "path=/api/v1/other")
+	require.Equal(t, http.StatusNoContent, do(s, http.MethodPost, "/api/v1/ballots", "").Code)
+	require.NotContains(t, logs.String(), "ballots")
+}
+
+func TestRoutesThatCannotBeMade(t *testing.T) {
+	_, err := New(Options{
+		Keys: map[string]string{testKey: testSecret}, Bridge: echoBridge{}, Client: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
+		API: func(chi.Router) error { return errors.New("no routes") },
+	})
+	require.ErrorContains(t, err, "no routes")
 }

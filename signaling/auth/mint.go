@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	lkauth "github.com/livekit/protocol/auth"
@@ -31,4 +33,28 @@ func (v *Verifier) Mint(apiKey string, grants *lkauth.ClaimGrants, validFor time
 		return "", ErrTooLong
 	}
 	return signed, nil
+}
+
+// Signer mints tokens of the server's own under one of its API keys.
+type Signer struct {
+	verifier *Verifier
+	key      string
+}
+
+// NewSigner returns a Signer that uses the first of keys by name. Errors are
+// NewVerifier's, or that there is no key.
+func NewSigner(keys map[string]string) (*Signer, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("auth: no API key to sign tokens with")
+	}
+	v, err := NewVerifier(keys)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{verifier: v, key: slices.Min(slices.Collect(maps.Keys(keys)))}, nil
+}
+
+// Mint signs grants, valid for validFor from now.
+func (s *Signer) Mint(grants *lkauth.ClaimGrants, validFor time.Duration) (string, error) {
+	return s.verifier.Mint(s.key, grants, validFor)
 }

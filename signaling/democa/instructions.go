@@ -2,9 +2,56 @@ package democa
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strings"
 )
+
+// Announcement is what somebody who has started a demonstration is told.
+type Announcement struct {
+	Version, Program string
+	Listen           string  // host:port
+	Secure           bool    // HTTPS
+	Loopback         bool    // reached from this machine only
+	CA               *Bundle // the authority that other devices must trust; nil: none
+	Room             string  // that guests may join
+	Key, Secret      string
+	Meeting          string   // that the accounts are invited to
+	Accounts         []string // to sign in as
+	Password         string   // of all of them
+}
+
+// Announce prints where a demonstration is found and how to join it.
+func Announce(out io.Writer, a Announcement) error {
+	urls, err := URLs(a.Listen, a.Secure)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "diemcau %s: demonstration, not for real meetings\n\n", a.Version)
+	for _, u := range urls {
+		fmt.Fprintf(&b, "  Open        %s\n", u)
+	}
+	fmt.Fprintf(&b, "  Room        %s (any other name makes a room of its own)\n", a.Room)
+	fmt.Fprintf(&b, "  Meeting     %s, by the API (/api/v1/openapi.json)\n", a.Meeting)
+	fmt.Fprintf(&b, "  Accounts    %s\n", strings.Join(a.Accounts, ", "))
+	fmt.Fprintf(&b, "  Password    %s\n", a.Password)
+	fmt.Fprintf(&b, "  API key     %s\n", a.Key)
+	fmt.Fprintf(&b, "  API secret  %s\n\n", a.Secret)
+	switch {
+	case a.CA != nil:
+		b.WriteString(a.CA.Instructions(urls))
+	case a.Loopback:
+		_, port, err := net.SplitHostPort(a.Listen)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "  From a phone or another computer: stop, then %s serve --demo --listen 0.0.0.0:%s\n", a.Program, port)
+	}
+	b.WriteString("\n  Stop        Ctrl-C\n\n")
+	_, err = io.WriteString(out, b.String())
+	return err
+}
 
 // Instructions tells, in Vietnamese and in English, how to make a device trust
 // the authority, for people who open the server at urls.

@@ -17,7 +17,7 @@ import (
 // What a demonstration has.
 const (
 	DemoPassword = "diemcau-demo-2026" //nolint:gosec // G101: public on purpose, with --demo only
-	DemoMeeting  = "hop-giao-ban"
+	DemoMeeting  = "hop-giao-ban-thang"
 	demoSeed     = 2026
 	demoRoot     = "LG"
 )

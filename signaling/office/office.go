@@ -14,7 +14,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"diemcau/signaling/account"
@@ -106,8 +105,12 @@ func (f *Office) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("office: %w", err)
 	}
+	owner, err := ownerName(f.o.DataDir)
+	if err != nil {
+		return err
+	}
 	f.hub, err = live.New(live.Options{
-		DB: f.db, Journal: f.journal, Owner: ownerName(), Log: f.o.Log.With("part", "live"), Now: f.o.Now,
+		DB: f.db, Journal: f.journal, Owner: owner, Log: f.o.Log.With("part", "live"), Now: f.o.Now,
 		Committed: f.conference.Committed,
 	})
 	if err != nil {
@@ -219,14 +222,19 @@ func (f *Office) Close() error {
 	return errors.Join(errs...)
 }
 
-// ownerName is this process in leases of meetings, which a restart takes over
-// only after they have run out.
-func ownerName() string {
+// ownerName is the name of this data directory in leases of meetings. Only one process
+// has the directory open, so that one that was killed and starts again takes its
+// meetings over at once and does not wait until their leases have run out.
+func ownerName(dataDir string) (string, error) {
+	id, err := secretFile(filepath.Join(dataDir, "node.id"))
+	if err != nil {
+		return "", err
+	}
 	host, err := os.Hostname()
 	if err != nil || len(host) > 60 {
 		host = "diemcau"
 	}
-	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
+	return fmt.Sprintf("%s-%x", host, id[:8]), nil
 }
 
 // secretFile reads 32 random bytes, making them if there are none. It lets one
