@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,7 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -66,7 +64,7 @@ func main() {
 	root.AddCommand(
 		serveCommand(),
 		checkConfigCommand(),
-		tokenCommand(),
+		tokens.Command(keys),
 		versionCommand(),
 		loadtest.Command(),
 	)
@@ -196,6 +194,24 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	defer func() { err = errors.Join(err, meetings.Close()) }()
 	debug.FreeOSMemory() // starting takes far more of it than waiting for people
 
+	server, err := signaling.New(serverOptions(cfg, node, meetings, tlsConfig, ca, log, metrics))
+	if err != nil {
+		return fmt.Errorf("signalling: %w", err)
+	}
+	if _, err := server.Bind(); err != nil {
+		return err
+	}
+	if err := announce(out, cfg, tlsConfig != nil, ca); err != nil {
+		return err
+	}
+	log.Info("serving", "listen", cfg.Listen, "tls", tlsConfig != nil, "udp_port", cfg.RTC.UDPPort, "tcp_port", cfg.RTC.TCPPort, "version", programVersion())
+	return server.Serve(ctx)
+}
+
+// serverOptions are those of the web server.
+func serverOptions(
+	cfg *configs.Config, node *sfu.Node, meetings *office.Office, tlsConfig *tls.Config, ca *democa.Bundle, log *slog.Logger, metrics *prometheus.Registry,
+) signaling.Options {
 	options := signaling.Options{
 		Listen:  cfg.Listen,
 		TLS:     tlsConfig,
@@ -204,7 +220,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 		Bridge:  bridge{node, meetings},
 		API:     meetings.API,
 		Socket:  meetings.Socket(),
-		Ready:   func() error { return meetings.Ready(ctx) },
+		Ready:   func() error { return meetings.Ready(context.Background()) },
 		Rooms:   node,
 		Client:  client.Handler(),
 		Version: programVersion(),
@@ -220,18 +236,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	if node.TURN().Shares() {
 		options.Share = node.TURN().Share
 	}
-	server, err := signaling.New(options)
-	if err != nil {
-		return fmt.Errorf("signalling: %w", err)
-	}
-	if _, err := server.Bind(); err != nil {
-		return err
-	}
-	if err := announce(out, cfg, tlsConfig != nil, ca); err != nil {
-		return err
-	}
-	log.Info("serving", "listen", cfg.Listen, "tls", tlsConfig != nil, "udp_port", cfg.RTC.UDPPort, "tcp_port", cfg.RTC.TCPPort, "version", programVersion())
-	return server.Serve(ctx)
+	return options
 }
 
 // openOffice opens people and meetings.
@@ -389,6 +394,19 @@ func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle
 	})
 }
 
+// keys are the API keys of a configuration, and their secrets.
+func keys(file string, demo bool) (map[string]string, error) {
+	var options []configs.Option
+	if demo {
+		options = append(options, configs.Demo())
+	}
+	cfg, err := configs.Load(file, os.Environ(), options...)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Keys, nil
+}
+
 // place is where a configuration keeps meetings.
 func place(file, dataDir string, demo bool) (office.Place, error) {
 	var options []configs.Option
@@ -426,131 +444,6 @@ func checkConfigCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "check it as serve --demo would use it")
 	return cmd
-}
-
-// tokenOptions are the flags of the token command.
-type tokenOptions struct {
-	file, key, secret string
-	demo              bool
-	identity, name    string
-	metadata          string
-	ttl               time.Duration
-	sources           []string
-	grant             auth.VideoGrant
-	publish           bool
-	subscribe         bool
-	data              bool
-	ownMetadata       bool
-}
-
-func tokenCommand() *cobra.Command {
-	var o tokenOptions
-	cmd := &cobra.Command{
-		Use:   "token --room ROOM --identity IDENTITY",
-		Short: "Print an access token for a participant",
-		Long: "Prints a LiveKit access token. Its API key and secret come from --key and --secret, from DIEMCAU_KEY and\n" +
-			"DIEMCAU_SECRET (a secret on the command line is seen by other users of the machine), from --config or from --demo.",
-		Args: cobra.NoArgs,
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.file, "config", "", "configuration `FILE` with the keys")
-	f.BoolVar(&o.demo, "demo", false, "use the public key of the demonstration")
-	f.StringVar(&o.key, "key", "", "API `KEY`; not needed if the configuration has one only")
-	f.StringVar(&o.secret, "secret", "", "its `SECRET`; not needed if the configuration has it")
-	f.StringVar(&o.grant.Room, "room", "", "name of the `ROOM`")
-	f.StringVar(&o.identity, "identity", "", "who the participant is: user:<id>#<device>, guest:<id>, point:<id>, svc:<id> or any other `TEXT`")
-	f.StringVar(&o.name, "name", "", "`NAME` that others see")
-	f.StringVar(&o.metadata, "metadata", "", "`TEXT` passed to other participants")
-	f.DurationVar(&o.ttl, "ttl", 6*time.Hour, "how long the token is valid")
-	f.BoolVar(&o.publish, "can-publish", true, "may send audio and video")
-	f.StringSliceVar(&o.sources, "can-publish-sources", nil, "may send only these: camera, microphone, screen_share, screen_share_audio")
-	f.BoolVar(&o.subscribe, "can-subscribe", true, "may receive audio and video")
-	f.BoolVar(&o.data, "can-publish-data", true, "may send data, such as chat")
-	f.BoolVar(&o.ownMetadata, "can-update-own-metadata", false, "may change the own name, metadata and attributes")
-	f.BoolVar(&o.grant.Hidden, "hidden", false, "is not shown to others")
-	f.BoolVar(&o.grant.RoomAdmin, "room-admin", false, "may administer the room")
-	for _, name := range []string{"room", "identity"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is defined above
-		}
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		token, err := o.sign(f.Changed)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
-		return err
-	}
-	return cmd
-}
-
-// sign makes the token. Permissions whose flag is not set are left out of it, so
-// that the protocol's defaults apply.
-func (o *tokenOptions) sign(changed func(flag string) bool) (string, error) {
-	if o.identity == "" || o.grant.Room == "" {
-		return "", errors.New("--room and --identity must not be empty")
-	}
-	if o.ttl <= 0 {
-		return "", errors.New("--ttl must be more than zero")
-	}
-	key, secret, err := o.credentials()
-	if err != nil {
-		return "", err
-	}
-	for _, p := range []struct {
-		flag  string
-		value bool
-		field **bool
-	}{
-		{"can-publish", o.publish, &o.grant.CanPublish},
-		{"can-subscribe", o.subscribe, &o.grant.CanSubscribe},
-		{"can-publish-data", o.data, &o.grant.CanPublishData},
-		{"can-update-own-metadata", o.ownMetadata, &o.grant.CanUpdateOwnMetadata},
-	} {
-		if changed(p.flag) {
-			*p.field = &p.value
-		}
-	}
-	o.grant.RoomJoin = true
-	o.grant.CanPublishSources = o.sources
-	return auth.NewAccessToken(key, secret).
-		SetVideoGrant(&o.grant).
-		SetIdentity(o.identity).
-		SetName(o.name).
-		SetMetadata(o.metadata).
-		SetValidFor(o.ttl).
-		ToJWT()
-}
-
-// credentials finds the API key and its secret: flags, environment, configuration.
-func (o *tokenOptions) credentials() (key, secret string, err error) {
-	key, secret = o.key, o.secret
-	if o.file == "" && !o.demo {
-		key, secret = cmp.Or(key, os.Getenv("DIEMCAU_KEY")), cmp.Or(secret, os.Getenv("DIEMCAU_SECRET"))
-	}
-	if secret != "" {
-		if key == "" {
-			return "", "", errors.New("--key is needed with --secret")
-		}
-		return key, secret, nil
-	}
-	var options []configs.Option
-	if o.demo {
-		options = append(options, configs.Demo())
-	}
-	cfg, err := configs.Load(o.file, os.Environ(), options...)
-	if err != nil {
-		return "", "", err
-	}
-	names := slices.Sorted(maps.Keys(cfg.Keys))
-	if key == "" && len(names) == 1 {
-		key = names[0]
-	}
-	if secret = cfg.Keys[key]; secret == "" {
-		return "", "", fmt.Errorf("--key must be one of the configured keys: %s", strings.Join(names, ", "))
-	}
-	return key, secret, nil
 }
 
 func versionCommand() *cobra.Command {
