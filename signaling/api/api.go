@@ -215,13 +215,10 @@ func admit(ctx huma.Context, op *huma.Operation) error {
 		return nil
 	}
 	p, ok := account.From(ctx.Context())
-	lobby, _ := op.Metadata["lobby"].(bool) //nolint:errcheck // what is not there is false
 	switch {
 	case !ok:
 		return problem.NotSignedIn
-	case p.Lobby && !lobby:
-		return problem.InLobby
-	case p.MustChange && !lobby:
+	case p.MustChange && op.Metadata["mustChange"] != true:
 		return problem.PasswordMustChange
 	}
 	return nil

@@ -59,5 +59,6 @@ func (a *API) audits() {
 	}
 	// Who looks into the log stands in it, too.
 	handle(a, route{"searchAudit", get, "/audit", "audit", "Who did what, from where, with which result; newest first", "audit.read", 0, true, nil}, search(directory.AuditRead, false))
+	//nolint:misspell // the path is what clients know
 	handle(a, route{"searchSignIns", get, "/signins", "audit", "The part of it that is about signing in", "signin.read", 0, true, nil}, search(directory.SigninRead, true))
 }

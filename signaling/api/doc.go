@@ -11,11 +11,11 @@
 //
 // # What a registered operation says about itself
 //
-// An operation is for whoever is signed in: a user, a room device, a guest. No
-// guest of the lobby, nor a user who must change the password first, comes in
-// unless Metadata has "lobby": true. An operation with an empty and not nil
-// Security is open to everybody. What kinds and permissions it needs beyond is
-// the handler's to check.
+// An operation is for whoever is signed in: a user, a room device, a guest. A user
+// who must change the password first comes in only if Metadata has "mustChange":
+// true. An operation with an empty and not nil Security is open to everybody. What
+// kinds and permissions it needs beyond, and whether a guest who still waits in a
+// lobby may have it, is the handler's to check; those here are for users only.
 //
 // # Versions
 //

@@ -35,7 +35,7 @@ type meUnit struct {
 func (a *API) me() {
 	huma.Register(a.huma, huma.Operation{
 		OperationID: "getMe", Method: get, Path: "/me", Tags: []string{"session"}, Summary: "Who am I, and what may I do",
-		Metadata: map[string]any{"lobby": true},
+		Metadata: map[string]any{"mustChange": true},
 	}, func(ctx context.Context, _ *struct{}) (*one[meBody], error) {
 		p, _ := account.From(ctx)
 		body, err := a.meOf(ctx, p)

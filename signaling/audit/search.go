@@ -128,8 +128,10 @@ func (f Filter) sql(cursor string) (where string, args []any, err error) {
 	return "WHERE " + strings.Join(parts, " AND "), args, nil
 }
 
-// sure keeps what PostgreSQL refuses as text out of a query.
-func sure(s string) string { return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "") }
+// sure replaces what PostgreSQL refuses as text by a character that no record has.
+func sure(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+}
 
 func readCursor(cursor string) (at int64, id string, ok bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)

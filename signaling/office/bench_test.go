@@ -40,7 +40,6 @@ type bench struct {
 	office *Office
 	router chi.Router
 	server *httptest.Server
-	log    *bytes.Buffer
 }
 
 func options(t *testing.T, url string) Options {

@@ -147,7 +147,10 @@ func (f *Office) demoMeeting(ctx context.Context) error {
 		}
 		_, err = f.hub.Apply(ctx, DemoMeeting, meeting.Command{ID: fmt.Sprintf("demo-%d", i+1), Type: c.kind, Actor: c.by, Body: body})
 		var p *meeting.Problem
-		if err != nil && !(errors.As(err, &p) && p.Code == "already_applied") {
+		if errors.As(err, &p) && p.Code == "already_applied" {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.kind, err)
 		}
 	}

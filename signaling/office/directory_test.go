@@ -74,7 +74,7 @@ func TestFirstDay(t *testing.T) {
 			"password.change ok", "request password_must_change", "session.create ok"}, seen)
 		w.expect(http.StatusOK, "", "GET", "/audit?action=unit.&result=refused", nil).into(t, &page)
 		require.Len(t, page.Items, 4, "%v", page.Items)
-		w.expect(http.StatusOK, "", "GET", "/signins?limit=3", nil).into(t, &page)
+		w.expect(http.StatusOK, "", "GET", "/signins?limit=3", nil).into(t, &page) //nolint:misspell // a path
 		require.Len(t, page.Items, 3)
 
 		// A user who is disabled is out at once.
@@ -254,7 +254,7 @@ func TestHostileTexts(t *testing.T) {
 			}
 		}
 		for _, text := range hostile {
-			for _, path := range []string{"/users?q=", "/points?cursor=", "/units?unit=", "/audit?who=", "/audit?cursor=", "/signins?action=", "/users?role="} {
+			for _, path := range []string{"/users?q=", "/points?cursor=", "/units?unit=", "/audit?who=", "/audit?cursor=", "/signins?action=", "/users?role="} { //nolint:misspell // a path
 				r := w.do("GET", path+escape(text), nil)
 				require.Less(t, r.StatusCode, 500, "%s%q: %s", path, text, r.body)
 			}

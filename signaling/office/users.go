@@ -163,7 +163,7 @@ func (s *users) follow(ctx context.Context, u directory.User, c account.Claims) 
 	for _, h := range held {
 		r := directory.RoleIn{Role: h.Role, UnitID: h.UnitID}
 		before = append(before, r)
-		if !(s.mapped(r.Role) && (r.UnitID == old || r.UnitID == unit)) {
+		if !s.mapped(r.Role) || r.UnitID != old && r.UnitID != unit {
 			after = append(after, r)
 		}
 	}
