@@ -104,11 +104,16 @@ func (s *Service) do(ctx context.Context, id string, m message) (uint64, error) 
 	if _, known := asksDirectory[kind]; !known {
 		kind = "unknown"
 	}
-	if !meetingForm.MatchString(id) {
-		id = "unknown"
-	}
-	s.note(ctx, p.Identity, kind, "meeting:"+id, result)
+	s.note(ctx, p.Identity, kind, "meeting:"+known(id), result)
 	return seq, err
+}
+
+// unread leaves a line about a message that is no command.
+func (s *Service) unread(ctx context.Context, id string, err error) {
+	p, _ := account.From(ctx)
+	result := codeOf(err)
+	s.metrics.commands.WithLabelValues(result).Inc()
+	s.note(ctx, p.Identity, "unknown", "meeting:"+known(id), result)
 }
 
 func (s *Service) give(ctx context.Context, p account.Principal, id string, m message) (uint64, error) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -297,7 +298,20 @@ func (b *bench) start() {
 		Register(b.schema, b.s)
 	})
 	r.Handle("/ws/v1/meetings/*", identify(b.s.Socket()))
-	b.server = httptest.NewServer(r)
+	b.server = httptest.NewUnstartedServer(r)
+	b.server.Listener = narrow{b.server.Listener}
+	b.server.Start()
+}
+
+// narrow makes the kernel keep little of what a client does not take.
+type narrow struct{ net.Listener }
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		err = tcp.SetWriteBuffer(32 << 10)
+	}
+	return conn, err
 }
 
 func (b *bench) stop() {
@@ -451,7 +465,13 @@ func (c *client) make(details m) string {
 func (c *client) open(id, query string) *peer {
 	c.b.t.Helper()
 	h := c.header.Clone()
-	dialer := websocket.Dialer{Jar: c.http.Jar}
+	dialer := websocket.Dialer{Jar: c.http.Jar, NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(32 << 10)
+		}
+		return conn, err
+	}}
 	conn, answer, err := dialer.DialContext(c.b.t.Context(), "ws"+strings.TrimPrefix(c.b.server.URL, "http")+"/ws/v1/meetings/"+id+query, h)
 	require.NoError(c.b.t, err)
 	answer.Body.Close()
@@ -551,4 +571,12 @@ func parsePublic(t *testing.T, key string) *ballot.Public {
 	public, err := ballot.ParsePublic(der)
 	require.NoError(t, err)
 	return public
+}
+
+// execute is a statement for store.DB.Write.
+func execute(query string, args ...any) func(tx *sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		_, err := tx.Exec(query, args...)
+		return err
+	}
 }

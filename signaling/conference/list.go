@@ -186,7 +186,7 @@ func (s *Service) scan(ctx context.Context, p account.Principal, f filter) ([]li
 	query := fmt.Sprintf(`SELECT m.id, m.title, m.kind, m.unit, m.place, m.status, m.planned, m.until, m.started, m.ended,
 		m.begins, m.approved, coalesce(p.role, '') FROM meetings m
 		LEFT JOIN meeting_people p ON p.meeting = m.id AND p.identity = $1
-		WHERE %s ORDER BY m.begins %s, m.id %s LIMIT %d`, strings.Join(c.where, " AND "), order, order, scanPage) //nolint:gosec // G201: parts are of this file; values are arguments
+		WHERE %s ORDER BY m.begins %s, m.id %s LIMIT %d`, strings.Join(c.where, " AND "), order, order, scanPage)
 	rows, err := s.o.DB.Query(ctx, query, c.args...)
 	if err != nil {
 		return nil, err
@@ -261,10 +261,10 @@ func (s *Service) conflicts(ctx context.Context, id string) ([]clash, error) {
 	for rows.Next() {
 		var f found
 		var begins, ends, approved int64
-		if err := rows.Scan(&f.Identity, &f.Name, &f.clash.Role, &f.other.ID, &f.other.Title, &f.clash.Unit, &begins, &ends, &approved, &f.other.Role); err != nil {
+		if err := rows.Scan(&f.Identity, &f.Name, &f.Role, &f.other.ID, &f.other.Title, &f.Unit, &begins, &ends, &approved, &f.other.Role); err != nil {
 			return nil, err
 		}
-		f.Begins, f.Ends, f.other.Unit, f.other.approved = moment(begins), moment(ends), f.clash.Unit, approved != 0
+		f.Begins, f.Ends, f.other.Unit, f.other.approved = moment(begins), moment(ends), f.Unit, approved != 0
 		all = append(all, f)
 	}
 	if err := rows.Err(); err != nil {
@@ -279,7 +279,7 @@ func (s *Service) conflicts(ctx context.Context, id string) ([]clash, error) {
 			return nil, err
 		}
 		if may {
-			f.clash.Meeting, f.Title = f.other.ID, f.other.Title
+			f.Meeting, f.Title = f.other.ID, f.other.Title
 		}
 		out = append(out, f.clash)
 	}

@@ -100,7 +100,12 @@ func known(id string) string {
 
 // claims are a grant in LiveKit's form.
 func claims(room, identity, name string, role meeting.Role, g meeting.Grant) *lkauth.ClaimGrants {
-	video := &lkauth.VideoGrant{RoomJoin: true, Room: room, Hidden: g.Hidden}
+	return &lkauth.ClaimGrants{Identity: identity, Name: name, Video: VideoGrant(room, g), Attributes: map[string]string{"role": string(role)}}
+}
+
+// VideoGrant is what a grant lets somebody do in a room, in LiveKit's form.
+func VideoGrant(room string, g meeting.Grant) *lkauth.VideoGrant {
+	video := &lkauth.VideoGrant{RoomJoin: g.Join, Room: room, Hidden: g.Hidden}
 	video.SetCanSubscribe(g.Subscribe)
 	video.SetCanPublish(len(g.Publish) > 0)
 	video.SetCanPublishData(false) // what is said in a meeting goes through the meeting
@@ -118,7 +123,7 @@ func claims(room, identity, name string, role meeting.Role, g meeting.Grant) *lk
 	if len(sources) > 0 {
 		video.SetCanPublishSources(sources)
 	}
-	return &lkauth.ClaimGrants{Identity: identity, Name: name, Video: video, Attributes: map[string]string{"role": string(role)}}
+	return video
 }
 
 // Admit is what the meeting's present state lets an identity do, for the SFU at

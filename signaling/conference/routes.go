@@ -239,6 +239,7 @@ func (s *Service) postCommand(ctx context.Context, q *commandRequest) (*commandA
 	}
 	m, err := parseMessage(q.RawBody)
 	if err != nil {
+		s.unread(ctx, q.ID, err)
 		return nil, err
 	}
 	out := &commandAnswer{}

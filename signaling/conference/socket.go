@@ -20,7 +20,7 @@ import (
 const (
 	pingEvery      = 20 * time.Second
 	pongWithin     = 50 * time.Second
-	writeWithin    = 10 * time.Second
+	writeWithin    = 20 * time.Second
 	commandWithin  = 30 * time.Second
 	maxPerSession  = 8
 	maxSockets     = 20000
@@ -255,6 +255,7 @@ func (c *socket) read(ctx context.Context) {
 			m, err = parseMessage(raw)
 		}
 		if err != nil {
+			c.s.unread(ctx, c.meeting, err)
 			if malformed++; malformed >= maxMalformed {
 				c.end(websocket.CloseInvalidFramePayloadData, "malformed messages")
 				return
