@@ -23,6 +23,7 @@ import (
 	"diemcau/signaling/directory"
 	"diemcau/signaling/journal"
 	"diemcau/signaling/live"
+	"diemcau/signaling/meeting"
 	"diemcau/signaling/store"
 )
 
@@ -57,6 +58,7 @@ type Office struct {
 	directory  *directory.Directory
 	conference *conference.Service
 	hub        *live.Hub
+	lobby      *lobby
 	accounts   *account.Service
 	handler    *account.Handler
 
@@ -109,9 +111,13 @@ func (f *Office) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	f.lobby = newLobby(f.o.Log.With("part", "lobby"))
 	f.hub, err = live.New(live.Options{
 		DB: f.db, Journal: f.journal, Owner: owner, Log: f.o.Log.With("part", "live"), Now: f.o.Now,
-		Committed: f.conference.Committed,
+		Committed: func(s *meeting.State, events []meeting.Event) {
+			f.conference.Committed(s, events)
+			f.lobby.committed(events)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("office: %w", err)
@@ -122,6 +128,8 @@ func (f *Office) open(ctx context.Context) (err error) {
 	if err := f.openAccounts(ctx); err != nil {
 		return err
 	}
+	f.lobby.start(f.hub, f.accounts)
+	f.closing(quiet(f.lobby.close))
 	if f.o.Demo {
 		return f.demo(ctx)
 	}
@@ -157,7 +165,7 @@ func (f *Office) openAccounts(ctx context.Context) (err error) {
 		DB: f.db, Users: &users{db: f.db, directory: f.directory, oidc: f.o.OIDC, log: f.o.Log}, Points: points{f.directory},
 		Access: &access{directory: f.directory, hub: f.hub}, Key: key, HTTPS: f.o.HTTPS, Origins: f.o.Origins, Hash: f.o.Hash,
 		Now: f.o.Now, Log: f.o.Log.With("part", "account"), Audit: f.note,
-		Ended: f.sessionsEnded, GuestChanged: f.guestChanged,
+		Ended: f.conference.SessionsEnded, GuestChanged: f.lobby.changed,
 	}
 	if f.o.OIDC != nil {
 		options.OIDC = &f.o.OIDC.OIDCOptions
@@ -278,18 +286,4 @@ func makeSecret(path string, length int) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// sessionsEnded has the sockets of sessions closed that are over before their time.
-func (f *Office) sessionsEnded(ids []string) {
-	if c, ok := any(f.conference).(interface{ SessionsEnded(ids []string) }); ok {
-		c.SessionsEnded(ids)
-	}
-}
-
-// guestChanged tells a meeting of who came to its lobby, was admitted or refused.
-func (f *Office) guestChanged(g account.Guest) {
-	if c, ok := any(f.conference).(interface{ GuestChanged(g account.Guest) }); ok {
-		c.GuestChanged(g)
-	}
 }

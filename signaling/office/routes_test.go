@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diemcau/signaling/directory"
+	"diemcau/signaling/meeting"
 	"diemcau/signaling/store/storetest"
 )
 
@@ -120,7 +121,13 @@ func (b *routeBench) as(t *testing.T, who string) *browser {
 		a := b.as(t, "secretary")
 		token := a.expect(http.StatusCreated, "", "POST", "/guest-links", fields{"meeting": DemoMeeting, "maxUses": 5,
 			"expires": time.Now().Add(time.Hour)}).text(t, "token")
-		w.csrf = w.expect(http.StatusCreated, "", "POST", "/guest-links/redeem", fields{"token": token, "name": "Khách"}).text(t, "csrfToken")
+		r := w.expect(http.StatusCreated, "", "POST", "/guest-links/redeem", fields{"token": token, "name": "Khách"})
+		w.csrf = r.text(t, "csrfToken")
+		waits := func() (waits bool) {
+			_ = b.office.hub.Look(t.Context(), DemoMeeting, func(s *meeting.State) { waits = s.Lobby[r.text(t, "identity")] != nil })
+			return waits
+		}
+		require.Eventually(t, waits, 10*time.Second, 2*time.Millisecond)
 	default:
 		w.signIn(logins[who], DemoPassword)
 	}
@@ -188,7 +195,8 @@ func (b *routeBench) own(t *testing.T, w *browser, path string) string {
 	case "guest-links":
 		return id(`SELECT id FROM account_guest_links ORDER BY created LIMIT 1`)
 	case "guests":
-		return id(`SELECT id FROM account_guests ORDER BY created LIMIT 1`)
+		b.as(t, "lobby") // a new one each time, so that the one who asks goes on waiting
+		return id(`SELECT id FROM account_guests ORDER BY created DESC, id DESC LIMIT 1`)
 	}
 	return "none"
 }
