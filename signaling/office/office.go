@@ -195,16 +195,21 @@ func (f *Office) note(_ context.Context, r account.Record) {
 
 // API puts the API on r, a router at /api/v1.
 func (f *Office) API(r chi.Router) error {
-	r.Use(f.handler.Authenticate)
-	_, err := api.New(api.Options{
-		Router: r, Directory: f.directory, Accounts: f.accounts, Audit: f.audit, Log: f.o.Log.With("part", "api"),
-		Register: []func(huma.API){func(a huma.API) { conference.Register(a, f.conference) }},
+	// Ballots of secret votes come before whatever looks who asks, or notes it.
+	r.Method(http.MethodPost, "/ballots", f.conference.BallotBox())
+	var failed error
+	r.Group(func(r chi.Router) {
+		r.Use(f.handler.Authenticate)
+		if _, err := api.New(api.Options{
+			Router: r, Directory: f.directory, Accounts: f.accounts, Audit: f.audit, Log: f.o.Log.With("part", "api"),
+			Register: []func(huma.API){func(a huma.API) { conference.Register(a, f.conference) }},
+		}); err != nil {
+			failed = fmt.Errorf("office: %w", err)
+			return
+		}
+		f.handler.Routes(r)
 	})
-	if err != nil {
-		return fmt.Errorf("office: %w", err)
-	}
-	f.handler.Routes(r)
-	return nil
+	return failed
 }
 
 // Socket serves /ws/v1/meetings/{id}.
