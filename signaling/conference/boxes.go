@@ -36,7 +36,7 @@ type boxes struct {
 	opening sync.Mutex // one secret vote is opened at a time
 
 	mu     sync.Mutex
-	open_  map[ballot.Vote]*box     // guarded by mu
+	byVote map[ballot.Vote]*box     // guarded by mu
 	ended  map[ballot.Vote]struct{} // guarded by mu: their keys are to be wiped
 	closed bool                     // guarded by mu
 }
@@ -54,7 +54,7 @@ type box struct {
 }
 
 func newBoxes(s *Service) *boxes {
-	return &boxes{s: s, signal: make(chan struct{}, 1), open_: make(map[ballot.Vote]*box), ended: make(map[ballot.Vote]struct{})}
+	return &boxes{s: s, signal: make(chan struct{}, 1), byVote: make(map[ballot.Vote]*box), ended: make(map[ballot.Vote]struct{})}
 }
 
 func (s *Service) newBox(v ballot.Vote, key *ballot.Key) (*box, error) {
@@ -149,7 +149,7 @@ func (b *box) end() {
 // and live.ErrNoMeeting when there is no such meeting or vote.
 func (x *boxes) of(ctx context.Context, v ballot.Vote) (*box, error) {
 	x.mu.Lock()
-	b, closed := x.open_[v], x.closed
+	b, closed := x.byVote[v], x.closed
 	x.mu.Unlock()
 	switch {
 	case closed:
@@ -203,9 +203,9 @@ func (x *boxes) put(v ballot.Vote, key *ballot.Key) (*box, error) {
 		return nil, err
 	}
 	x.mu.Lock()
-	there, closed := x.open_[v], x.closed
+	there, closed := x.byVote[v], x.closed
 	if there == nil && !closed {
-		x.open_[v] = b
+		x.byVote[v] = b
 	}
 	x.mu.Unlock()
 	if there == nil && !closed {
@@ -311,7 +311,7 @@ func (x *boxes) shut(ctx context.Context, id string, cmd meeting.Command) (uint6
 		return 0, badJSON
 	}
 	x.mu.Lock()
-	held := x.open_[ballot.Vote{Meeting: id, ID: b.Vote}]
+	held := x.byVote[ballot.Vote{Meeting: id, ID: b.Vote}]
 	x.mu.Unlock()
 	if held != nil {
 		may := false

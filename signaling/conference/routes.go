@@ -8,10 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"diemcau/signaling/account"
-	"diemcau/signaling/ballot"
 	"diemcau/signaling/meeting"
 	"diemcau/signaling/problem"
 )
@@ -113,7 +111,8 @@ type (
 	noteAnswer struct{ Body memo }
 )
 
-// Register adds the routes of meetings to the API.
+// Register adds the routes of meetings to the API. BallotBox is to be mounted beside
+// it, at POST /ballots.
 func Register(api huma.API, s *Service) {
 	op := func(method, path, id, summary string) huma.Operation {
 		return huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{"meetings"},
@@ -135,7 +134,7 @@ func Register(api huma.API, s *Service) {
 	huma.Register(api, op("GET", "/meetings/{id}/attendance.csv", "get-attendance", "Attendance list, as CSV"), s.getAttendance)
 	huma.Register(api, op("GET", "/meetings/{id}/notes", "list-notes", "The caller's private notes"), s.getNotes)
 	huma.Register(api, op("PUT", "/meetings/{id}/notes", "put-note", "Keep or remove a private note"), s.putNote)
-	s.registerBallots(api)
+	describeBallots(api)
 }
 
 // describeCommand says what the body of a command is, which huma sees as bytes.
@@ -155,19 +154,14 @@ func describeCommand(api huma.API) {
 	}
 }
 
-// registerBallots adds the anonymous route past all that the API does around others.
-func (s *Service) registerBallots(api huma.API) {
-	op := huma.Operation{Method: "POST", Path: "/ballots", OperationID: "cast-ballot", Tags: []string{"meetings"},
-		Summary: "A choice in a secret vote, without credentials: docs/secret-votes.md", MaxBodyBytes: ballot.CastSize,
+// describeBallots describes the anonymous route, which is not served here but by
+// BallotBox, outside of all that the API does around others.
+func describeBallots(api huma.API) {
+	api.OpenAPI().AddOperation(&huma.Operation{Method: "POST", Path: "/ballots", OperationID: "cast-ballot", Tags: []string{"meetings"},
+		Summary: "A choice in a secret vote, without credentials: docs/secret-votes.md",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: &huma.Schema{Type: "object"}}}},
-		Responses: map[string]*huma.Response{"200": {Description: "On disk: ballot, the number of the ballot, and revision"}}}
-	api.OpenAPI().AddOperation(&op)
-	box := s.BallotBox()
-	api.Adapter().Handle(&op, func(ctx huma.Context) {
-		r, w := humachi.Unwrap(ctx)
-		box.ServeHTTP(w, r)
-	})
+		Responses: map[string]*huma.Response{"200": {Description: "On disk: ballot, the number of the ballot, and revision"}}})
 }
 
 var statuses = []meeting.Status{meeting.Draft, meeting.Submitted, meeting.Returned, meeting.Approved, meeting.Running, meeting.Paused,

@@ -55,9 +55,9 @@ func (x *boxes) wipeAll() bool {
 	x.ended = make(map[ballot.Vote]struct{})
 	held := make(map[ballot.Vote]*box)
 	for v := range ended {
-		if b := x.open_[v]; b != nil {
+		if b := x.byVote[v]; b != nil {
 			held[v] = b
-			delete(x.open_, v)
+			delete(x.byVote, v)
 		}
 	}
 	x.mu.Unlock()
@@ -127,10 +127,10 @@ func (x *boxes) stored(ctx context.Context) ([]ballot.Vote, error) {
 func (x *boxes) close() {
 	x.mu.Lock()
 	x.closed = true
-	held := make([]*box, 0, len(x.open_))
-	for v, b := range x.open_ {
+	held := make([]*box, 0, len(x.byVote))
+	for v, b := range x.byVote {
 		held = append(held, b)
-		delete(x.open_, v)
+		delete(x.byVote, v)
 	}
 	x.mu.Unlock()
 	for _, b := range held {
