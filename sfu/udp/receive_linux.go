@@ -45,6 +45,7 @@ type receiver struct {
 	zones  zones
 	looks  bool // the timer is set
 	inVain int  // looks
+	roused bool // the reader is being woken for what the timer left to it
 
 	n, at int  // messages there, and the one that is handed out
 	begun bool // it is; what follows is of it
@@ -134,7 +135,13 @@ func (r *receiver) wait() error {
 func (r *receiver) fill(uintptr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.errno = 0; r.at < r.n {
+	if r.errno = 0; r.roused {
+		r.roused = false
+		if err := r.many.readable.change(r.many.fd, unix.EPOLLIN); err != nil {
+			r.many.conn.log.Error("UDP socket watched in vain", "local", r.many.conn.local, "err", err)
+		}
+	}
+	if r.at < r.n {
 		return true // left by look
 	}
 	if r.errno = r.receive(); r.errno == 0 && r.many.conn.tap != nil && !r.looks {
@@ -183,9 +190,18 @@ func (r *receiver) found(uintptr) {
 		at, off := r.at, r.off
 		if !r.many.conn.tap(r.next(), r.from) {
 			r.at, r.off, r.begun = at, off, true
+			r.rouse()
 			return
 		}
 		r.inVain = 0
+	}
+}
+
+// rouse wakes the reader, with mu held. That there is something in the socket may not: the
+// poller looks again when it comes to telling, and then nothing is. That there is room may.
+func (r *receiver) rouse() {
+	if !r.roused {
+		r.roused = r.many.readable.change(r.many.fd, unix.EPOLLIN|unix.EPOLLOUT) == nil
 	}
 }
 

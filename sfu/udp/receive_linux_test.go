@@ -2,6 +2,7 @@ package udp
 
 import (
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,44 @@ func TestTheTimerLooks(t *testing.T) {
 	for i, b := range kept.all {
 		require.Equal(t, byte(i), b, "in the order in which they came")
 	}
+}
+
+// TestTheTimerWakesTheReader for a datagram that is the reader's, though it has emptied the
+// socket by the time at which the poller would have told it.
+func TestTheTimerWakesTheReader(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the reader runs when this test waits
+	m, ip := mode{name: "best"}, netip.MustParseAddr("127.0.0.1")
+	var kept tapped
+	c := m.listen(t, ip, Config{Tap: kept.tap})
+	from := m.listen(t, ip, Config{})
+	came := make(chan byte)
+	go func() {
+		defer close(came)
+		b := make([]byte, 100)
+		for {
+			n, _, err := c.ReadFromAddrPort(b)
+			if err != nil {
+				return
+			}
+			came <- b[n-1]
+		}
+	}()
+	r := &c.path.(*many).receiver
+	for i := range 1000 {
+		_, err := from.WriteToAddrPort([]byte{0, byte(i)}, at(c))
+		require.NoError(t, err)
+		r.look()
+		select {
+		case got, ok := <-came:
+			require.True(t, ok)
+			require.Equal(t, byte(i), got)
+		case <-time.After(20 * time.Second):
+			require.FailNow(t, "nobody told the reader", "datagram %d", i)
+		}
+	}
+	require.NoError(t, c.Close())
+	_, ok := <-came
+	require.False(t, ok)
 }
 
 // TestTheTimerRests when nothing comes, and begins again.
