@@ -116,7 +116,11 @@ func (p *participant) bring(t *publication) {
 	if p.subs[t.info.Sid] != nil || !p.wants(t) {
 		return
 	}
-	if p.audioSections() >= p.room.places() {
+	full := p.room.places()
+	if !p.settled() {
+		full += p.room.loudest
+	}
+	if p.audioSections() >= full {
 		old := p.silent(func(*subscription) bool { return true })
 		if old == nil || p.unanswered() >= maxUnanswered {
 			return // who does not answer must not pile up sections

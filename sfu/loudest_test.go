@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -310,7 +311,8 @@ func (h *hall) listener(name string, single bool) *testClient {
 	c.participantSeen(name, state(livekit.ParticipantInfo_ACTIVE))
 	for {
 		ready := 0
-		c.inRoom(func(_ *Room, p *participant) {
+		c.inRoom(func(r *Room, p *participant) {
+			p.settles = r.now()
 			for _, s := range p.subs {
 				if s.loan.negotiated {
 					ready++
@@ -383,6 +385,45 @@ func TestManySpeakersInTurn(t *testing.T) {
 			require.LessOrEqual(t, len(bob.sub.GetTransceivers()), h.places+6, "sections")
 		})
 	}
+}
+
+// TestNothingIsTakenFromWhoHasJustJoined: a client that is still connecting keeps for good
+// what is taken from it, so it receives more for a moment.
+func TestNothingIsTakenFromWhoHasJustJoined(t *testing.T) {
+	h := newHall(t, 30)
+	c := h.listener("listener", true)
+	type counts struct{ brought, taken, more, bounded, trimmed int }
+	var got counts
+	loudest := 0
+	c.inRoom(func(r *Room, p *participant) {
+		loudest = r.loudest
+		p.settles = r.now().Add(time.Hour)
+		first := maps.Clone(p.subs)
+		for _, v := range h.voices {
+			if p.subs[v.t.info.Sid] == nil && got.brought < r.loudest {
+				p.bring(v.t)
+				got.brought++
+			}
+		}
+		for sid := range first {
+			if p.subs[sid] == nil {
+				got.taken++
+			}
+		}
+		p.trim()
+		got.more = p.audioSections()
+		for _, s := range p.subs {
+			s.loan.negotiated = true
+		}
+		for _, v := range h.voices {
+			p.bring(v.t)
+		}
+		got.bounded = p.audioSections()
+		p.settles = r.now()
+		p.trim()
+		got.trimmed = p.audioSections()
+	})
+	require.Equal(t, counts{loudest, 0, h.places + loudest, h.places + loudest, h.places}, got)
 }
 
 // TestAnEncryptedTrackIsSentAsItsOwnOnly: it is heard in no stream of another, and no

@@ -62,6 +62,7 @@ type participant struct {
 	session     *Session // nil while the signal connection is lost
 	sessionLost time.Time
 	mediaLost   time.Time // zero while media is connected or never was
+	settles     time.Time // when the client has dealt with what it put off; zero: not connected yet
 	mediaClosed bool      // the client has closed its media, and can only join anew
 	closed      bool
 
@@ -306,6 +307,9 @@ func (p *participant) resumed(start *livekit.StartSession) {
 		RoomUpdate: &livekit.RoomUpdate{Room: r.proto()},
 	}})
 	p.awaitSync = true
+	if !p.settles.IsZero() {
+		p.settling()
+	}
 	for _, t := range p.published {
 		if t.info.Type == livekit.TrackType_VIDEO || len(t.encodings) > 1 {
 			t.tellDemand() // it may have missed a change
@@ -405,6 +409,7 @@ func (p *participant) transportState(target livekit.SignalTarget, s webrtc.PeerC
 		}
 		if primary && p.state != livekit.ParticipantInfo_ACTIVE {
 			p.state = livekit.ParticipantInfo_ACTIVE
+			p.settling()
 			p.version++
 			p.room.broadcast(p)
 			p.room.emit(eventParticipantJoined, p, nil)
@@ -437,6 +442,7 @@ func (p *participant) care(now time.Time) {
 	for _, f := range slices.Clone(p.forwards) {
 		f.heed()
 	}
+	p.trim()
 	switch {
 	case p.state != livekit.ParticipantInfo_ACTIVE && now.Sub(p.joined) > connectWithin:
 		p.log.Info("no media connection in time")

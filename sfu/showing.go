@@ -3,6 +3,7 @@ package sfu
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 )
@@ -39,14 +40,16 @@ func (p *participant) maybeSubscribe(t *publication) {
 
 // freeVideos is how many more cameras p may be given unasked. One of these that the
 // client declined is not made up for: it receives as few as it wants.
-func (p *participant) freeVideos() int {
-	free := maxAutoVideo
+func (p *participant) freeVideos() int { return maxAutoVideo - p.autoVideos() - len(p.spared) }
+
+// autoVideos counts the cameras that p was given unasked.
+func (p *participant) autoVideos() (n int) {
 	for _, s := range p.subs {
 		if s.autoVideo() {
-			free--
+			n++
 		}
 	}
-	return free - len(p.spared)
+	return n
 }
 
 // camera tells whether a track is a picture other than a screen.
@@ -74,20 +77,60 @@ func (p *participant) show(t *publication) {
 	if p.subs[t.info.Sid] != nil || !p.wants(t) {
 		return
 	}
-	if p.freeVideos() > 0 {
+	if free := p.freeVideos(); free > 0 || !p.settled() && free > -moreUnsettled {
 		p.subscribe(t)
 		return
 	}
-	var oldest *subscription
+	if oldest := p.dullest(); oldest != nil {
+		p.room.unsubscribe(oldest)
+		p.subscribe(t)
+	}
+}
+
+// dullest is the camera whose owner spoke longest ago, not counting who speaks or presides;
+// nil if there is none.
+func (p *participant) dullest() (oldest *subscription) {
 	for _, s := range p.subs {
 		if s.autoVideo() && s.track.p.interest() < interestSpeaks &&
 			(oldest == nil || s.track.p.spokeAt.Before(oldest.track.p.spokeAt)) {
 			oldest = s
 		}
 	}
-	if oldest != nil {
-		p.room.unsubscribe(oldest)
-		p.subscribe(t)
+	return oldest
+}
+
+// While it connects, a client of LiveKit's puts off telling its user of tracks. One whose
+// media section went to another track meanwhile would stay with it for good, under the name of
+// the first. So until a client has settled nothing is taken from it for something
+// else: it receives a few more for a moment, and gives them back.
+const (
+	settleWithin  = 3 * time.Second // of the media connection
+	moreUnsettled = 4               // cameras
+)
+
+// settling begins to wait until the client has settled.
+func (p *participant) settling() { p.settles = p.room.now().Add(settleWithin) }
+
+func (p *participant) settled() bool { return !p.settles.IsZero() && !p.room.now().Before(p.settles) }
+
+// trim takes back what a client was given too much before it had settled.
+func (p *participant) trim() {
+	if !p.settled() {
+		return
+	}
+	for p.audioSections() > p.room.places() {
+		old := p.silent(func(*subscription) bool { return true })
+		if old == nil {
+			break
+		}
+		p.room.unsubscribe(old)
+	}
+	for p.autoVideos() > maxAutoVideo {
+		old := p.dullest()
+		if old == nil {
+			break
+		}
+		p.room.unsubscribe(old)
 	}
 }
 

@@ -2,7 +2,9 @@ package sfu
 
 import (
 	"fmt"
+	"maps"
 	"testing"
+	"time"
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
@@ -60,6 +62,31 @@ func TestCamerasBeyondThePlaces(t *testing.T) {
 			assert.True(t, p.has(tracks[i]), "chair, screen and speaker go first")
 		}
 		assert.Zero(t, p.freeVideos())
+	})
+	bob.participantSeen("bob", state(livekit.ParticipantInfo_ACTIVE))
+	t.Run("nothing is taken from who has just joined", func(t *testing.T) {
+		bob.inRoom(func(r *Room, p *participant) {
+			p.settles = r.now().Add(time.Hour)
+			first := maps.Clone(p.subs)
+			shown := 0
+			for _, tr := range tracks {
+				if !p.has(tr) && shown <= moreUnsettled {
+					r.showSpeaker(tr.p)
+					shown++
+				}
+			}
+			assert.Len(t, p.subs, maxAutoVideo+1+moreUnsettled, "a few more, within bounds")
+			taken := 0
+			for sid := range first {
+				if p.subs[sid] == nil {
+					taken++
+				}
+			}
+			assert.LessOrEqual(t, taken, 1)
+			p.settles = r.now()
+			p.trim()
+			assert.Len(t, p.subs, maxAutoVideo+1)
+		})
 	})
 	t.Run("a speaker takes the place of who spoke longest ago", func(t *testing.T) {
 		bob.inRoom(func(r *Room, p *participant) {

@@ -35,9 +35,11 @@ func (w *Worker) run() {
 				pace.Stop()
 			}
 		}
+		media := true
 		select {
 		case fn := <-w.commands:
 			fn()
+			media = false // what it sent may wait for what others send
 		case it := <-w.packets:
 			if w.gather(it) {
 				w.forward()
@@ -64,7 +66,7 @@ func (w *Worker) run() {
 		case <-w.pool.done:
 			return
 		}
-		if w.sender != nil && len(w.commands) == 0 {
+		if w.sender != nil && (media || len(w.commands) == 0) {
 			w.sender.Flush()
 		}
 	}

@@ -175,6 +175,10 @@ func (r *ready) add(sock int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(r.fd, unix.EPOLL_CTL_ADD, sock, &unix.EpollEvent{Events: events}))
 }
 
+func (r *ready) change(sock int, events uint32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(r.fd, unix.EPOLL_CTL_MOD, sock, &unix.EpollEvent{Events: events}))
+}
+
 func (r *ready) remove(sock int) {
 	_ = unix.EpollCtl(r.fd, unix.EPOLL_CTL_DEL, sock, nil)
 }

@@ -23,18 +23,34 @@ const (
 	receiveBytes    = 1 << 16
 )
 
+// Where every processor is busy the runtime looks at its poller every 10 ms only, and a reader
+// that was woken then waits for all who can run before it: when 215 clients negotiate at once,
+// 50 to 130 ms. Whom a timer wakes runs next. So while packets come a timer looks, too, and has
+// the tap take what it finds.
+const (
+	lookEvery = time.Millisecond
+	lookFor   = 16 // times in vain
+)
+
 // receiver is the receiving half of many.
 type receiver struct {
-	mu    sync.Mutex // held by the reader
 	many  *many
 	run   func(fd uintptr) bool     // r.fill
+	find  func(fd uintptr)          // r.found
+	timer *time.Timer               // runs look
 	until atomic.Pointer[time.Time] // the deadline; nil: none
-	errno syscall.Errno             // of the last call
-	zones zones
 
-	n, at int // messages there, and the one that is handed out
-	off   int // bytes of it handed out
-	size  int // bytes of each of its datagrams but the last
+	mu     sync.Mutex    // held by who takes datagrams, not while waiting for them
+	errno  syscall.Errno // of the reader's last call
+	zones  zones
+	looks  bool // the timer is set
+	inVain int  // looks
+	roused bool // the reader is being woken for what the timer left to it
+
+	n, at int  // messages there, and the one that is handed out
+	begun bool // it is; what follows is of it
+	off   int  // bytes of it handed out
+	size  int  // bytes of each of its datagrams but the last
 	from  netip.AddrPort
 
 	hdr  [receiveMessages]mmsghdr
@@ -45,7 +61,9 @@ type receiver struct {
 }
 
 func (r *receiver) init(m *many) {
-	r.many, r.run = m, r.fill
+	r.many, r.run, r.find = m, r.fill, r.found
+	r.timer = time.AfterFunc(time.Hour, r.look)
+	r.timer.Stop()
 	r.buf = make([]byte, receiveMessages*receiveBytes)
 	for i := range r.hdr {
 		r.iov[i].Base = &r.buf[i*receiveBytes]
@@ -59,6 +77,18 @@ func (r *receiver) init(m *many) {
 }
 
 func (r *receiver) read(b []byte) (int, netip.AddrPort, error) {
+	for {
+		if n, from, err := r.take(b); n >= 0 || err != nil {
+			return max(n, 0), from, err
+		}
+		if err := r.wait(); err != nil {
+			return 0, netip.AddrPort{}, err
+		}
+	}
+}
+
+// take copies the first datagram to b that the tap does not take; -1: there is none.
+func (r *receiver) take(b []byte) (int, netip.AddrPort, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	tap := r.many.conn.tap
@@ -66,10 +96,8 @@ func (r *receiver) read(b []byte) (int, netip.AddrPort, error) {
 		if err := r.ended(); err != nil {
 			return 0, netip.AddrPort{}, err
 		}
-		for r.at == r.n {
-			if err := r.wait(); err != nil {
-				return 0, netip.AddrPort{}, err
-			}
+		if r.at == r.n {
+			return -1, netip.AddrPort{}, nil
 		}
 		p := r.next()
 		if tap != nil && tap(p, r.from) {
@@ -90,28 +118,91 @@ func (r *receiver) ended() error {
 	return nil
 }
 
-// wait fetches messages, none if the call met the error of an earlier datagram.
+// wait fetches messages; none if the call met the error of an earlier datagram, or if they
+// are taken already.
 func (r *receiver) wait() error {
-	r.n, r.at = 0, 0
 	err := r.many.readable.raw.Read(r.run)
-	if err == nil && r.errno != 0 && !pendingErrno(r.errno) {
-		err = os.NewSyscallError("recvmmsg", r.errno)
+	r.mu.Lock()
+	errno := r.errno
+	r.mu.Unlock()
+	if err == nil && errno != 0 && !pendingErrno(errno) {
+		err = os.NewSyscallError("recvmmsg", errno)
 	}
 	return r.many.opError("read", err)
 }
 
 // fill makes the call; false: there is nothing yet.
 func (r *receiver) fill(uintptr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.errno = 0; r.roused {
+		r.roused = false
+		if err := r.many.readable.change(r.many.fd, unix.EPOLLIN); err != nil {
+			r.many.conn.log.Error("UDP socket watched in vain", "local", r.many.conn.local, "err", err)
+		}
+	}
+	if r.at < r.n {
+		return true // left by look
+	}
+	if r.errno = r.receive(); r.errno == 0 && r.many.conn.tap != nil && !r.looks {
+		r.looks, r.inVain = true, 0
+		r.timer.Reset(lookEvery)
+	}
+	return r.errno != unix.EAGAIN
+}
+
+// receive fetches messages, with mu held.
+func (r *receiver) receive() syscall.Errno {
 	for i := range r.hdr {
 		r.hdr[i].Namelen = unix.SizeofSockaddrInet6
 		r.hdr[i].SetControllen(int(unsafe.Sizeof(control{})))
 	}
 	n, errno := mmsg(unix.SYS_RECVMMSG, uintptr(r.many.fd), r.hdr[:])
-	if r.errno = errno; errno == 0 {
-		r.n = n
+	if errno == 0 {
+		r.n, r.at = n, 0
 		r.many.conn.receiveCalls.Add(1)
 	}
-	return errno != unix.EAGAIN
+	return errno
+}
+
+// look has the tap take what is there, up to what it does not take: that is the reader's,
+// which is woken for it. It looks again as long as packets come.
+func (r *receiver) look() {
+	if !r.mu.TryLock() { // the reader is at it
+		r.timer.Reset(lookEvery)
+		return
+	}
+	defer r.mu.Unlock()
+	r.inVain++
+	if r.many.readable.raw.Control(r.find) != nil || r.ended() != nil || r.inVain > lookFor {
+		r.looks = false
+		return
+	}
+	r.timer.Reset(lookEvery)
+}
+
+// found lets the tap take, with mu held and the socket open.
+func (r *receiver) found(uintptr) {
+	for r.ended() == nil {
+		if r.at == r.n && r.receive() != 0 {
+			return
+		}
+		at, off := r.at, r.off
+		if !r.many.conn.tap(r.next(), r.from) {
+			r.at, r.off, r.begun = at, off, true
+			r.rouse()
+			return
+		}
+		r.inVain = 0
+	}
+}
+
+// rouse wakes the reader, with mu held. That there is something in the socket may not: the
+// poller looks again when it comes to telling, and then nothing is. That there is room may.
+func (r *receiver) rouse() {
+	if !r.roused {
+		r.roused = r.many.readable.change(r.many.fd, unix.EPOLLIN|unix.EPOLLOUT) == nil
+	}
 }
 
 // begin prepares for handing out message at.
@@ -133,14 +224,14 @@ func (r *receiver) begin() {
 
 // next returns the next datagram; there must be one.
 func (r *receiver) next() []byte {
-	if r.off == 0 {
+	if !r.begun {
 		r.begin()
 	}
 	first, length := r.at*receiveBytes, int(r.hdr[r.at].n)
 	end := min(r.off+r.size, length)
 	p := r.buf[first+r.off : first+end : first+end]
-	if r.off = end; end == length {
-		r.at, r.off = r.at+1, 0
+	if r.off, r.begun = end, true; end == length {
+		r.at, r.off, r.begun = r.at+1, 0, false
 	}
 	return p
 }
