@@ -32,6 +32,7 @@ import (
 	"diemcau/sfu"
 	"diemcau/sfu/turn"
 	"diemcau/signaling"
+	"diemcau/signaling/account"
 	tokens "diemcau/signaling/auth"
 	"diemcau/signaling/democa"
 	"diemcau/signaling/office"
@@ -245,10 +246,23 @@ func openOffice(ctx context.Context, cfg *configs.Config, node *sfu.Node, secure
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	return office.Open(ctx, office.Options{
-		DatabaseURL: cfg.DatabaseURL(), DataDir: cfg.DataDir, Demo: cfg.Demo, HTTPS: secure,
-		Mint: signer, Media: office.Media(node), Log: log, Metrics: metrics,
-	})
+	options := office.Options{
+		DatabaseURL: cfg.DatabaseURL(), DataDir: cfg.DataDir, Demo: cfg.Demo,
+		HTTPS: secure || strings.HasPrefix(cfg.PublicURL, "https://"),
+		Mint:  signer, Media: office.Media(node), Log: log, Metrics: metrics,
+	}
+	if public := strings.TrimSuffix(cfg.PublicURL, "/"); public != "" {
+		options.Origins = []string{public}
+		if o := cfg.OIDC; o.Issuer != "" {
+			options.OIDC, err = office.NewOIDC(public, o.RoleMap(), o.Unit, o.Administrators, account.OIDCOptions{
+				Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret, UnitClaim: o.UnitClaim, RoleClaim: o.RoleClaim,
+			})
+			if err != nil {
+				return nil, fmt.Errorf("oidc: %w", err)
+			}
+		}
+	}
+	return office.Open(ctx, options)
 }
 
 // nodeConfig is what the configuration says of the node.

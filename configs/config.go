@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -31,20 +32,22 @@ type Config struct {
 	// Demo says that the configuration was loaded with the Demo option.
 	Demo bool `yaml:"-"`
 
-	Listen   string            `yaml:"listen"`
-	DataDir  string            `yaml:"data_dir"`
-	TLS      TLS               `yaml:"tls"`
-	RTC      RTC               `yaml:"rtc"`
-	SFU      SFU               `yaml:"sfu"`
-	Room     Room              `yaml:"room"`
-	TURN     TURN              `yaml:"turn"`
-	Keys     map[string]string `yaml:"keys"`
-	Redis    Service           `yaml:"redis"`
-	Database Service           `yaml:"database"`
-	Storage  Service           `yaml:"storage"`
-	Webhook  Webhook           `yaml:"webhook"`
-	Log      Log               `yaml:"log"`
-	Debug    Debug             `yaml:"debug"`
+	Listen    string            `yaml:"listen"`
+	PublicURL string            `yaml:"public_url"`
+	DataDir   string            `yaml:"data_dir"`
+	TLS       TLS               `yaml:"tls"`
+	RTC       RTC               `yaml:"rtc"`
+	SFU       SFU               `yaml:"sfu"`
+	Room      Room              `yaml:"room"`
+	TURN      TURN              `yaml:"turn"`
+	Keys      map[string]string `yaml:"keys"`
+	Redis     Service           `yaml:"redis"`
+	Database  Service           `yaml:"database"`
+	Storage   Service           `yaml:"storage"`
+	OIDC      OIDC              `yaml:"oidc"`
+	Webhook   Webhook           `yaml:"webhook"`
+	Log       Log               `yaml:"log"`
+	Debug     Debug             `yaml:"debug"`
 }
 
 // TLS names the certificate of the web server: both files or neither.
@@ -88,6 +91,28 @@ type Webhook struct {
 // Service is another server that diemcau uses, by its URL.
 type Service struct {
 	URL string `yaml:"url"`
+}
+
+// OIDC says who else signs people in. Roles are VALUE=ROLE.
+type OIDC struct {
+	Issuer         string   `yaml:"issuer"`
+	ClientID       string   `yaml:"client_id"`
+	ClientSecret   string   `yaml:"client_secret"`
+	UnitClaim      string   `yaml:"unit_claim"`
+	RoleClaim      string   `yaml:"role_claim"`
+	Roles          []string `yaml:"roles"`
+	Unit           string   `yaml:"unit"`
+	Administrators bool     `yaml:"administrators"`
+}
+
+// RoleMap is Roles by value.
+func (o OIDC) RoleMap() map[string]string {
+	m := make(map[string]string, len(o.Roles))
+	for _, r := range o.Roles {
+		value, role, _ := strings.Cut(r, "=") // checked by Validate
+		m[value] = role
+	}
+	return m
 }
 
 // Log says what is logged and how.

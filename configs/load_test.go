@@ -49,6 +49,7 @@ func TestDefaults(t *testing.T) {
 		TURN:    TURN{Enabled: true, ShareHTTPS: true},
 		Keys:    map[string]string{"test": goodSecret},
 		Webhook: Webhook{URLs: []string{}},
+		OIDC:    OIDC{UnitClaim: "unit", RoleClaim: "roles", Roles: []string{}},
 		Log:     Log{Level: "info", Format: "text"},
 	}, c)
 	require.True(t, c.Loopback())
@@ -109,7 +110,7 @@ func TestFileErrors(t *testing.T) {
 		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
 		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
 		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
-			"c.yaml:1: lisen: unknown key; known here: data_dir, database, debug, keys, listen, log, redis, room, rtc, sfu, storage, tls, turn, webhook",
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, debug, keys, listen, log, oidc, public_url, redis, room, rtc, sfu, storage, tls, turn, webhook",
 			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 		}},
 		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
@@ -152,6 +153,14 @@ func TestFileErrors(t *testing.T) {
 			"c.yaml:11: database.url: must be a URL that begins with postgres:// or postgresql://",
 			"c.yaml:12: storage.url: must be a URL that begins with s3:// or file://",
 			"c.yaml:13: data_dir: must name a directory",
+		}},
+		{"single sign-on", "public_url: https://a.vn/x\noidc:\n  issuer: ldap://x\n  roles: [secretary, a=b=c, ' =chair']\n", []string{
+			"c.yaml: oidc.client_id: is needed with oidc.issuer",
+			"c.yaml:1: public_url: must be https:// and a host, as in https://hop.example.vn",
+			"c.yaml:3: oidc.issuer: must be a URL that begins with https:// or http://",
+			"c.yaml:4: oidc.roles: \"secretary\" must be VALUE=ROLE, as in thu-ky=secretary",
+			"c.yaml:4: oidc.roles: \"a=b=c\" must be VALUE=ROLE, as in thu-ky=secretary",
+			"c.yaml:4: oidc.roles: \" =chair\" must be VALUE=ROLE, as in thu-ky=secretary",
 		}},
 		{"weak keys", "keys:\n  a: short\n  b c: " + goodSecret + "\n  d: ' " + goodSecret + "'\n", []string{
 			"c.yaml:2: keys.a: the secret must have at least 32 characters; `openssl rand -hex 32` makes one",
@@ -247,7 +256,7 @@ func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
 		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
 		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short", "DIEMCAU_ROOM__EMPTY_TIMEOUT=5",
 	}, withKey...))
-	top := "no such configuration key; known here: DATA_DIR, DATABASE, DEBUG, KEYS, LISTEN, LOG, REDIS, ROOM, RTC, SFU, STORAGE, TLS, TURN, WEBHOOK"
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, DEBUG, KEYS, LISTEN, LOG, OIDC, PUBLIC_URL, REDIS, ROOM, RTC, SFU, STORAGE, TLS, TURN, WEBHOOK"
 	require.Equal(t, []string{
 		"DIEMCAU_: " + top,
 		"DIEMCAU_KEYS: " + top,

@@ -66,6 +66,8 @@ func (c *Config) check() Errors {
 	c.checkTURN(fail)
 	c.checkKeys(fail)
 	c.checkWebhook(fail)
+	checkPublicURL(c.PublicURL, fail)
+	c.checkOIDC(fail)
 	checkURL("redis.url", c.Redis.URL, []string{"redis", "rediss"}, fail)
 	checkURL("database.url", c.Database.URL, []string{"postgres", "postgresql"}, fail)
 	checkURL("storage.url", c.Storage.URL, []string{"s3", "file"}, fail)
@@ -73,6 +75,36 @@ func (c *Config) check() Errors {
 	checkWord("log.format", c.Log.Format, []string{"text", "json"}, fail)
 	checkDebug(c.Debug.Listen, fail)
 	return errs
+}
+
+// checkPublicURL: browsers compare origins, which have no path.
+func checkPublicURL(text string, fail failFunc) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.TrimSuffix(u.Path, "/") != "" ||
+		u.RawQuery != "" || u.Fragment != "" {
+		fail("public_url", "must be https:// and a host, as in https://hop.example.vn")
+	}
+}
+
+var roleRule = regexp.MustCompile(`^[^=\s][^=]*=[a-z]+$`)
+
+func (c *Config) checkOIDC(fail failFunc) {
+	o := c.OIDC
+	checkURL("oidc.issuer", o.Issuer, []string{"https", "http"}, fail)
+	if o.Issuer != "" && o.ClientID == "" {
+		fail("oidc.client_id", "is needed with oidc.issuer")
+	}
+	if o.Issuer != "" && c.PublicURL == "" {
+		fail("public_url", "is needed with oidc.issuer, which sends browsers back there")
+	}
+	for _, r := range o.Roles {
+		if !roleRule.MatchString(r) {
+			fail("oidc.roles", "%q must be VALUE=ROLE, as in thu-ky=secretary", r)
+		}
+	}
 }
 
 // checkDebug refuses an address that others could reach: what is shown there is for

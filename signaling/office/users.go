@@ -27,6 +27,21 @@ type OIDC struct {
 	Administrators bool
 }
 
+// NewOIDC is single sign-on for browsers that come to public, an origin, with roles by the
+// value of the role claim. Errors: a role that there is not.
+func NewOIDC(public string, roles map[string]string, unit string, administrators bool, o account.OIDCOptions) (*OIDC, error) {
+	out := &OIDC{OIDCOptions: o, Roles: make(map[string]directory.Role, len(roles)), Unit: unit, Administrators: administrators}
+	for value, name := range roles {
+		role := directory.Role(name)
+		if !role.Valid() {
+			return nil, fmt.Errorf("office: %q is no role", name)
+		}
+		out.Roles[value] = role
+	}
+	out.RedirectURL, out.AfterLogout = public+"/api/v1/oidc/callback", public+"/"
+	return out, nil
+}
+
 // users are the directory's users as signing in sees them.
 type users struct {
 	db        *store.DB
