@@ -103,8 +103,17 @@ func (h *Hub) Look(ctx context.Context, id string, fn func(s *meeting.State)) er
 	return r.do(ctx, func() { fn(r.state) })
 }
 
-// hold finds or loads a meeting and keeps it in memory until release.
+// hold finds or loads a meeting and keeps it in memory until release. For one that is
+// not there nothing is made: each join of a room that is no meeting asks.
 func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
+	h.mu.Lock()
+	known := h.rooms[id] != nil
+	h.mu.Unlock()
+	if !known && !create {
+		if err := h.exists(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -137,6 +146,14 @@ func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
 		return nil, r.failed
 	}
 	return r, nil
+}
+
+// exists looks into the journal for a meeting.
+func (h *Hub) exists(ctx context.Context, id string) error {
+	for _, err := range journal.Read(ctx, h.o.DB, id, 1) {
+		return err
+	}
+	return fmt.Errorf("%w: %q", ErrNoMeeting, id)
 }
 
 func (h *Hub) release(r *room) {

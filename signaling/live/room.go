@@ -13,6 +13,8 @@ import (
 
 const (
 	maxWaiting    = 4096 // commands of a meeting that wait
+	maxCalls      = 512  // who waits for the loop otherwise
+	maxBehind     = 512  // who waits to be brought up to date; others are sent a snapshot
 	maxTogether   = 256  // commands of one commit
 	loadWithin    = time.Minute
 	commitWithin  = 30 * time.Second
@@ -72,11 +74,11 @@ func newRoom(h *Hub, id string) *room {
 	return &room{
 		hub: h, id: id, loaded: make(chan struct{}), quit: make(chan struct{}),
 		still: make(chan struct{}), ended: make(chan struct{}),
-		requests: make(chan *request, maxWaiting), calls: make(chan func(), maxWaiting),
+		requests: make(chan *request, maxWaiting), calls: make(chan func(), maxCalls),
 		state: meeting.New(id), applied: make(map[applied]uint64),
 		watchers: make(map[*Watcher]struct{}), devices: make(map[string]int),
 		absent: make(map[string]struct{}), progress: make(map[string]struct{}),
-		catching: make(chan catching, maxWaiting),
+		catching: make(chan catching, maxBehind),
 	}
 }
 
@@ -117,16 +119,8 @@ func (r *room) load(create bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), loadWithin)
 	defer cancel()
 	if !create {
-		there := false
-		for _, err := range journal.Read(ctx, r.hub.o.DB, r.id, 1) {
-			if err != nil {
-				return err
-			}
-			there = true
-			break
-		}
-		if !there {
-			return fmt.Errorf("%w: %q", ErrNoMeeting, r.id)
+		if err := r.hub.exists(ctx, r.id); err != nil {
+			return err
 		}
 	}
 	writer, err := r.hub.o.Journal.Open(ctx, r.id, r.hub.o.Owner)
