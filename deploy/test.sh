@@ -107,7 +107,7 @@ unit() {
   local packages
   packages=$(unit_packages) || return
   # shellcheck disable=SC2086 # a list of words
-  go_tests unit -race -timeout 5m "$@" $packages
+  go_tests unit -race -timeout 10m "$@" $packages
 }
 integration() { DIEMCAU_BIN="$PWD/bin/diemcau" go_tests integration -timeout 15m ./loadtest/...; }
 raced() {
@@ -132,7 +132,10 @@ stage "web lint" npm run --silent lint --prefix client/web
 stage "web unit tests" web_unit
 case $mode in
 check | test) stage "unit tests (-race)" unit ;;
-verify) stage "unit tests (-race, x3)" unit -count=3 ;;
+verify)
+  export KILLS=50 DIEMCAU_TEST_KILLS=50 LOUDEST_POINTS=100 # the long forms of tests
+  stage "unit tests (-race, x3)" unit -count=3 -timeout 40m
+  ;;
 esac
 case $mode in
 test)
