@@ -156,7 +156,7 @@ func serve(ctx context.Context, cfg *configs.Config, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	if tlsConfig == nil && !cfg.Loopback() {
+	if tlsConfig == nil && !cfg.Loopback() && !strings.HasPrefix(cfg.PublicURL, "https://") {
 		log.Warn("serving plain HTTP beyond loopback: browsers give no camera or microphone unless a TLS proxy stands in front", "listen", cfg.Listen)
 	}
 

@@ -61,6 +61,11 @@ export class Server {
     return this.#process !== undefined;
   }
 
+  /** Its data directory. */
+  get dir() {
+    return this.#dir;
+  }
+
   /** The last lines the process wrote. */
   get log() {
     return this.#log.join('\n');
