@@ -22,8 +22,8 @@ import (
 
 // Who takes part stands in a unit of its own, which is found again by the next run.
 const (
-	meetingUnit      = "THUTAI"
-	meetingChair     = "thutai-chutoa"
+	meetingUnit  = "THUTAI"
+	meetingChair = "thutai-chutoa"
 	meetingClerk = "thutai-thuky"
 	// signInParallel is how many sign in at the same time: more would only wait for
 	// the few passwords that a server hashes at a time.
