@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +26,7 @@ func Command() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(scenarioCommands()...)
-	cmd.AddCommand(hallCommand(), captureCommand())
+	cmd.AddCommand(hallCommand(), captureCommand(), meetingCommandLine())
 	cmd.AddCommand(impairCommands()...)
 	return cmd
 }
@@ -103,6 +104,31 @@ func (p *progressLine) show(line string) {
 	}
 	p.shown = true
 	fmt.Fprintf(p.w, "\r\x1b[2K%s", line)
+}
+
+// sometimes is show, but leaves out what comes sooner than every after a line before
+// that said the same with other numbers.
+func (p *progressLine) sometimes(every time.Duration) func(line string) {
+	var mu sync.Mutex
+	var shown time.Time
+	var kind string
+	return func(line string) {
+		words := strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return -1
+			}
+			return r
+		}, line)
+		mu.Lock()
+		late := words != kind || time.Since(shown) >= every
+		if late {
+			shown, kind = time.Now(), words
+		}
+		mu.Unlock()
+		if late {
+			p.show(line)
+		}
+	}
 }
 
 func (p *progressLine) end() {

@@ -37,6 +37,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 			r.Publishers, r.Subscribers, r.Participants, r.URL, r.Watched.Round(time.Second)),
 		Faults: r.Faults(), Doubts: r.Doubts(), Rows: r.rows(), Charts: r.charts(),
 	}
+	if r.Meeting != nil {
+		p.What = fmt.Sprintf("%d users in one meeting of %s, without media.", r.Meeting.Users, r.URL)
+	}
 	for _, s := range r.Steps {
 		delay := "–"
 		if s.Delay != nil {
@@ -70,6 +73,9 @@ func (r *Report) Doubts() []string {
 }
 
 func (r *Report) rows() []pageRow {
+	if r.Meeting != nil {
+		return r.meetingRows()
+	}
 	var rows []pageRow
 	add := func(name, value string) { rows = append(rows, pageRow{Name: name, Value: value}) }
 	limit := func(name string, n uint64, value string) {

@@ -44,9 +44,11 @@ type Report struct {
 	// Steps are of a cost scenario.
 	Steps []Step `json:"steps,omitempty"`
 	// Figures are those that only this scenario has.
-	Figures []Figure     `json:"figures,omitempty"`
-	Server  ServerReport `json:"server"`
-	Tester  TesterReport `json:"tester"`
+	Figures []Figure `json:"figures,omitempty"`
+	// Meeting is of a meeting without media; then only it, Server and Tester are filled.
+	Meeting *MeetingReport `json:"meeting,omitempty"`
+	Server  ServerReport   `json:"server"`
+	Tester  TesterReport   `json:"tester"`
 	// Stall is the longest time that the load generator itself got no
 	// processor. Freezes and loss of that length are not the server's.
 	Stall  time.Duration `json:"stall_ns"`
@@ -229,6 +231,9 @@ func (s *ServerReport) sample(pid int) {
 
 // WriteTable writes the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
+	if r.Meeting != nil {
+		return r.writeMeeting(w)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
@@ -289,6 +294,9 @@ const goroutineSlack = 10
 // Faults lists what a good run does not have: loss after repair, a freeze, a
 // server that keeps goroutines after everybody has left.
 func (r *Report) Faults() []string {
+	if r.Meeting != nil {
+		return r.Meeting.faults()
+	}
 	var faults []string
 	if r.Totals.Lost > 0 {
 		faults = append(faults, fmt.Sprintf("%d packets lost", r.Totals.Lost))

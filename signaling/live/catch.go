@@ -1,9 +1,11 @@
 package live
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"diemcau/signaling/meeting"
 )
@@ -14,10 +16,12 @@ import (
 // maxTogetherBehind is how many are brought up to date in one go.
 const maxTogetherBehind = 512
 
-// catching is a watcher to be brought up to date: from after event from up to and
-// with event to. past is the history at that moment, which only grows behind.
+// catching is a watcher to be brought up to date: by a snapshot if fresh, else from
+// after event from up to and with event to. past is the history at that moment, which
+// only grows behind.
 type catching struct {
 	w        *Watcher
+	fresh    bool
 	from, to uint64
 	past     []past
 }
@@ -38,13 +42,53 @@ func (r *room) catchLoop() {
 				more = false
 			}
 		}
-		frames, err := replay(r.id, together)
+		behind := slices.DeleteFunc(together, func(c catching) bool {
+			if c.fresh {
+				r.show(c.w)
+			}
+			return c.fresh
+		})
+		if len(behind) == 0 {
+			continue
+		}
+		frames, err := replay(r.id, behind)
 		if err != nil {
 			r.hub.o.Log.Error("history does not fold", "meeting", r.id, "error", err)
 		}
-		for i, c := range together {
+		for i, c := range behind {
 			r.caughtUp(c.w, frames[i], err)
 		}
+	}
+}
+
+// show gives a watcher the meeting as it is. The loop only copies it: to encode one of
+// thousands of people takes several times as long, and thousands come at the same time.
+func (r *room) show(w *Watcher) {
+	type copied struct {
+		view *meeting.State
+		seq  uint64
+		at   time.Time
+	}
+	done := make(chan *copied, 1)
+	fn := func() {
+		if _, ok := r.watchers[w]; !ok {
+			done <- nil
+			return
+		}
+		w.saved = nil // what came meanwhile is in the copy
+		done <- &copied{meeting.Snapshot(r.state, w.viewer), r.state.Seq, r.state.At}
+	}
+	select {
+	case r.calls <- fn:
+	case <-r.still:
+		return
+	}
+	select {
+	case c := <-done:
+		if c != nil {
+			r.caughtUp(w, []Frame{snapshotFrame(c.view, c.seq, c.at)}, nil)
+		}
+	case <-r.still:
 	}
 }
 
@@ -70,18 +114,21 @@ func (r *room) caughtUp(w *Watcher, frames []Frame, err error) {
 	}
 }
 
+// view is what one of those who come back has missed, in the making.
+type view struct {
+	standing string
+	parts    []uint32 // of the replay's chunks
+	renewed  bool     // in place of them a snapshot
+}
+
 // replay folds a meeting's history once and filters it for all of them. The result
-// has the frames of each.
+// has the frames of each. As when it happened, each event is filtered and encoded once
+// for each audience, and a frame put together once for all who missed the same.
 func replay(id string, all []catching) ([][]Frame, error) {
 	out := make([][]Frame, len(all))
 	longest := slices.MaxFunc(all, func(a, b catching) int { return len(a.past) - len(b.past) }).past
-	s := meeting.New(id)
-	type view struct {
-		standing string
-		chunks   [][]byte
-		renewed  bool
-	}
-	views := make([]view, len(all))
+	s, d := meeting.New(id), &delivery{}
+	views, frames := make([]view, len(all)), make(map[string]Frame)
 	for _, p := range longest {
 		for _, e := range p.events {
 			for i, c := range all {
@@ -92,25 +139,30 @@ func replay(id string, all []catching) ([][]Frame, error) {
 			if err := meeting.Evolve(s, e, p.at); err != nil {
 				return out, fmt.Errorf("%w: %w", errGap, err)
 			}
+			shared := newSharing(d)
 			for i, c := range all {
 				if e.Seq <= c.from || e.Seq > c.to {
 					continue
 				}
 				v := &views[i]
 				if now := meeting.Standing(s, c.w.viewer); now != v.standing {
-					v.standing, v.renewed, v.chunks = now, true, nil
-				} else if seen, ok := meeting.Visible(s, e, c.w.viewer); ok && !v.renewed {
-					v.chunks = append(v.chunks, encode(seen))
+					v.standing, v.renewed, v.parts = now, true, nil
+				} else if n, ok := shared.chunk(s, e, c.w.viewer); ok && !v.renewed {
+					v.parts = append(v.parts, n)
 				}
 				if e.Seq < c.to {
 					continue
 				}
-				switch {
-				case v.renewed:
-					out[i] = []Frame{snapshotFrame(s, c.w.viewer)}
-				default: // also with nothing to see: it says how far they are
-					out[i] = []Frame{eventsFrame(v.chunks, c.to, p.at)}
+				if v.renewed {
+					out[i] = []Frame{snapshotFrame(meeting.Snapshot(s, c.w.viewer), s.Seq, s.At)}
+					continue
 				}
+				// Also with nothing to see: it says how far they are.
+				key := string(partsKey(binary.BigEndian.AppendUint64(nil, c.to), v.parts))
+				if frames[key] == nil {
+					frames[key] = d.frame(v.parts, c.to, p.at)
+				}
+				out[i] = []Frame{frames[key]}
 			}
 		}
 	}

@@ -17,7 +17,8 @@
 // with a reason and comes back with the number of the last event it has seen;
 // nobody waits for it. A frame is encoded once for all who see the same of it.
 //
-// Who comes back is brought up to date by one goroutine of the room, which folds
-// the journal up to where they were and filters what follows, for all who wait
-// together; meanwhile what is new gathers in their queue.
+// Who comes is brought up to date by one goroutine of the room: with a snapshot, of
+// which the loop makes the copy and the goroutine the frame; who was there before, by
+// folding the journal up to where they were and filtering what follows, for all who
+// wait together. Meanwhile what is new gathers in their queue.
 package live

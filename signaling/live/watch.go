@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"sync"
@@ -125,17 +126,16 @@ func (r *room) admit(w *Watcher, from uint64, fresh bool) {
 	if r.devices[w.viewer.ID]++; r.devices[w.viewer.ID] == 1 {
 		r.absent[w.viewer.ID] = struct{}{}
 	}
-	switch {
-	case fresh || from > r.state.Seq || from == 0:
+	fresh = fresh || from > r.state.Seq || from == 0
+	if !fresh && from == r.state.Seq {
+		return
+	}
+	w.behind = true
+	select {
+	case r.catching <- catching{w: w, fresh: fresh, from: from, to: r.state.Seq, past: r.past}:
+	default:
+		w.behind = false
 		w.push(r, r.snapshot(w.viewer))
-	case from < r.state.Seq:
-		w.behind = true
-		select {
-		case r.catching <- catching{w: w, from: from, to: r.state.Seq, past: r.past}:
-		default:
-			w.behind = false
-			w.push(r, r.snapshot(w.viewer))
-		}
 	}
 }
 
@@ -154,16 +154,17 @@ func (r *room) drop(w *Watcher, why Reason) {
 
 // snapshot is the frame of the whole meeting for a viewer.
 func (r *room) snapshot(v meeting.Viewer) Frame {
-	return snapshotFrame(r.state, v)
+	return snapshotFrame(meeting.Snapshot(r.state, v), r.state.Seq, r.state.At)
 }
 
-func snapshotFrame(s *meeting.State, v meeting.Viewer) Frame {
+// snapshotFrame has a view as of event seq at at, nil for who may not see the meeting.
+func snapshotFrame(view *meeting.State, seq uint64, at time.Time) Frame {
 	return encode(struct {
 		Type  string         `json:"type"`
 		Seq   uint64         `json:"seq"`
 		At    time.Time      `json:"at"`
 		State *meeting.State `json:"state"`
-	}{"snapshot", s.Seq, s.At, meeting.Snapshot(s, v)})
+	}{"snapshot", seq, at, view})
 }
 
 // encode cannot fail for what this package sends: types without cycles or channels.
@@ -203,7 +204,7 @@ func (d *delivery) add(r *room, e meeting.Event) {
 		d.counts[b.Vote] = struct{}{}
 		return
 	}
-	chunk := make(map[string]int, 8) // by audience; -1: nothing
+	shared := newSharing(d)
 	for w := range r.watchers {
 		if w.renew {
 			continue
@@ -213,7 +214,7 @@ func (d *delivery) add(r *room, e meeting.Event) {
 			w.standing, w.renew = standing, true
 			continue
 		}
-		d.one(r, e, w, chunk)
+		w.add(shared.chunk(r.state, e, w.viewer))
 	}
 }
 
@@ -223,27 +224,17 @@ func (d *delivery) only(r *room, e meeting.Event, id string) {
 	if r.devices[id] == 0 {
 		return
 	}
-	chunk := make(map[string]int, 1)
+	shared := newSharing(d)
 	for w := range r.watchers {
 		if w.viewer.ID == id && !w.renew {
-			d.one(r, e, w, chunk)
+			w.add(shared.chunk(r.state, e, w.viewer))
 		}
 	}
 }
 
-func (d *delivery) one(r *room, e meeting.Event, w *Watcher, chunk map[string]int) {
-	audience := meeting.Audience(r.state, e, w.viewer)
-	i, ok := chunk[audience]
-	if !ok {
-		i = -1
-		if seen, visible := meeting.Visible(r.state, e, w.viewer); visible {
-			i = len(d.chunks)
-			d.chunks = append(d.chunks, encode(seen))
-		}
-		chunk[audience] = i
-	}
-	if i >= 0 {
-		w.parts = append(w.parts, uint32(i))
+func (w *Watcher) add(chunk uint32, visible bool) {
+	if visible {
+		w.parts = append(w.parts, chunk)
 	}
 }
 
@@ -256,10 +247,7 @@ func (d *delivery) send(r *room, at time.Time) {
 		case w.renew:
 			w.push(r, r.snapshot(w.viewer))
 		case len(w.parts) > 0:
-			key = key[:0]
-			for _, p := range w.parts {
-				key = append(key, byte(p>>24), byte(p>>16), byte(p>>8), byte(p))
-			}
+			key = partsKey(key[:0], w.parts)
 			f, ok := frames[string(key)]
 			if !ok {
 				f = d.frame(w.parts, r.state.Seq, at)
@@ -268,6 +256,14 @@ func (d *delivery) send(r *room, at time.Time) {
 			w.push(r, f)
 		}
 	}
+}
+
+// partsKey appends what tells lists of parts apart.
+func partsKey(key []byte, parts []uint32) []byte {
+	for _, p := range parts {
+		key = binary.BigEndian.AppendUint32(key, p)
+	}
+	return key
 }
 
 func (d *delivery) frame(parts []uint32, seq uint64, at time.Time) Frame {

@@ -1,9 +1,6 @@
 package meeting
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // Viewer is who looks: an identity without device, and what the directory grants
 // it in the meeting's unit.
@@ -46,14 +43,28 @@ func Standing(s *State, w Viewer) string {
 	if v.lobby {
 		return "lobby " + string(s.Info.Status) + " " + s.Info.Title
 	}
-	out := []byte("----")
-	for i, yes := range []bool{v.inner, v.desk, v.in, s.People[w.ID] != nil} {
+	n := 0
+	for i, yes := range [...]bool{v.inner, v.desk, v.in, s.People[w.ID] != nil} {
 		if yes {
-			out[i] = "idvp"[i]
+			n |= 1 << i
 		}
 	}
-	return string(out)
+	return standings[n]
 }
+
+// standings are made once: it is asked for each event and viewer.
+var standings = func() (out [16]string) {
+	for n := range out {
+		name := []byte("----")
+		for i := range name {
+			if n>>i&1 == 1 {
+				name[i] = "idvp"[i]
+			}
+		}
+		out[n] = string(name)
+	}
+	return out
+}()
 
 // Visible is what a viewer may see of an event of s: the event, with something
 // left out or another in its place; false when it is not for them. The event must
@@ -101,63 +112,65 @@ func (v *view) outside(e Event) (Event, bool) {
 // filtered and encoded once for each group only. A viewer whom the event is about
 // is a group of their own.
 func Audience(s *State, e Event, w Viewer) string {
-	if e.By == w.ID || slices.Contains(concerns(e.Body), w.ID) {
+	if e.By == w.ID || concerns(e.Body, w.ID) {
 		return w.ID
 	}
 	return Standing(s, w)
 }
 
-// concerns lists the people for whom an event may look different.
-func concerns(b Body) []string {
+// concerns says whether an event may look different to a person because it is about
+// them. It makes no lists: thousands may be in one event, and each of them is asked for.
+func concerns(b Body, id string) bool {
 	switch b := b.(type) {
 	case *PeopleInvited:
-		return ids(b.People, func(p PersonInfo) string { return p.ID })
+		return slices.ContainsFunc(b.People, func(p PersonInfo) bool { return p.ID == id })
 	case *PersonChanged:
-		return []string{b.Person.ID}
+		return b.Person.ID == id
 	case *InvitationAnswered:
-		return []string{b.Person}
+		return b.Person == id
 	case *AbsenceSettled:
-		return []string{b.Person}
+		return b.Person == id
 	case *DelegationOffered:
-		return []string{b.From, b.To.ID}
+		return b.From == id || b.To.ID == id
 	case *DelegationAccepted:
-		return []string{b.From, b.To}
+		return b.From == id || b.To == id
 	case *DelegationEnded:
-		return []string{b.From, b.To}
+		return b.From == id || b.To == id
 	case *CheckedIn:
-		return []string{b.Person}
+		return b.Person == id
 	case *AttendanceConfirmed:
-		return ids(b.People, func(c Confirmation) string { return c.Person })
+		return slices.ContainsFunc(b.People, func(c Confirmation) bool { return c.Person == id })
 	case *MarkedAbsent:
-		return b.People
+		return slices.Contains(b.People, id)
 	case *Departed:
-		return []string{b.Person}
+		return b.Person == id
 	case *CameBack:
-		return []string{b.Person}
+		return b.Person == id
 	case *PresenceChanged:
-		return []string{b.Person}
+		return b.Person == id
 	case *SpeakRefused:
-		return []string{b.Person}
+		return b.Person == id
 	case *BallotGiven:
-		return []string{b.Voter}
+		return b.Voter == id
 	case *BallotIssued:
-		return []string{b.Voter}
+		return b.Voter == id
 	case *VoteOpened:
-		return slices.Collect(maps.Keys(b.Voters))
+		_, ok := b.Voters[id]
+		return ok
 	case *DeviceCommanded:
-		return []string{b.Point}
+		return b.Point == id
 	case *ReadinessReported:
-		return []string{b.Point}
+		return b.Point == id
 	case *HelpAsked:
-		return []string{b.Point}
+		return b.Point == id
 	case *HelpClosed:
-		return []string{b.Point}
+		return b.Point == id
 	case *LobbyEntered:
-		return []string{b.Guest}
+		return b.Guest == id
 	case *LobbySettled:
-		return []string{b.Guest}
+		return b.Guest == id
 	}
-	return nil
+	return false
 }
 
 func ids[T any](list []T, of func(T) string) []string {
