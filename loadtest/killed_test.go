@@ -26,13 +26,12 @@ import (
 
 // What TestKilledWhileVoting asks of the demonstration.
 const (
-	demoMeeting  = "hop-giao-ban-thang"
-	demoPassword = "diemcau-demo-2026"
-	voters       = 40
+	demoMeeting = "hop-giao-ban-thang"
+	voters      = 40
 )
 
-// member is somebody who is signed in.
-type member struct {
+// signedIn is somebody who is signed in.
+type signedIn struct {
 	t        *testing.T
 	url      string
 	hc       *http.Client
@@ -41,11 +40,11 @@ type member struct {
 }
 
 // signIn signs a demo user in.
-func signIn(t *testing.T, url, login string) *member {
+func signIn(t *testing.T, url, login string) *signedIn {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	m := &member{t: t, url: url, hc: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	m := &signedIn{t: t, url: url, hc: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
 	var session struct {
 		Identity  string `json:"identity"`
 		CSRFToken string `json:"csrfToken"`
@@ -59,7 +58,7 @@ func signIn(t *testing.T, url, login string) *member {
 }
 
 // call asks the API; an error says that no answer came.
-func (m *member) call(method, path string, body, into any) (int, error) {
+func (m *signedIn) call(method, path string, body, into any) (int, error) {
 	var raw []byte
 	if body != nil {
 		var err error
@@ -86,7 +85,7 @@ func (m *member) call(method, path string, body, into any) (int, error) {
 }
 
 // command gives a command to the demo meeting, which must take it.
-func (m *member) command(id, kind string, body any) (seq uint64) {
+func (m *signedIn) command(id, kind string, body any) (seq uint64) {
 	m.t.Helper()
 	status, seq, err := m.try(id, kind, body)
 	require.NoError(m.t, err)
@@ -94,7 +93,7 @@ func (m *member) command(id, kind string, body any) (seq uint64) {
 	return seq
 }
 
-func (m *member) try(id, kind string, body any) (status int, seq uint64, err error) {
+func (m *signedIn) try(id, kind string, body any) (status int, seq uint64, err error) {
 	var answer struct {
 		Seq uint64 `json:"seq"`
 	}
@@ -121,7 +120,7 @@ type sight struct {
 	} `json:"votes"`
 }
 
-func (m *member) sees() (s sight) {
+func (m *signedIn) sees() (s sight) {
 	m.t.Helper()
 	status, err := m.call(http.MethodGet, "/api/v1/meetings/"+demoMeeting, nil, &s)
 	require.NoError(m.t, err)
@@ -140,7 +139,7 @@ type ballotBook struct {
 }
 
 // vote gives ballots, one after the other, until no answer comes.
-func (b *ballotBook) vote(m *member, vote string, acks *atomic.Int64) {
+func (b *ballotBook) vote(m *signedIn, vote string, acks *atomic.Int64) {
 	for {
 		b.n++
 		id, choice := fmt.Sprintf("b%d", b.n), []string{"yes", "no", "other"}[rand.IntN(3)]
@@ -229,7 +228,7 @@ func TestKilledWhileVoting(t *testing.T) {
 
 // check holds what the server has of a voter against what the voter knows, and settles
 // what was not known.
-func (b *ballotBook) check(m *member, vote string) {
+func (b *ballotBook) check(m *signedIn, vote string) {
 	m.t.Helper()
 	have := m.sees().Votes[vote].Ballots[m.Identity]
 	may := append([]string{}, b.unknown...)
@@ -254,7 +253,7 @@ func (b *ballotBook) check(m *member, vote string) {
 }
 
 // openDemoVote starts the demo meeting and opens a vote in it.
-func openDemoVote(t *testing.T, url string) (vote string, people []*member) {
+func openDemoVote(t *testing.T, url string) (vote string, people []*signedIn) {
 	t.Helper()
 	chair, secretary := signIn(t, url, "chutoa"), signIn(t, url, "thuky")
 	present := []string{chair.Identity}
