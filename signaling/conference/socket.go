@@ -40,9 +40,9 @@ const (
 
 var upgrader = websocket.Upgrader{
 	HandshakeTimeout: 10 * time.Second,
-	ReadBufferSize:   1024,
-	WriteBufferSize:  1024,
-	WriteBufferPool:  &sync.Pool{},
+	// No ReadBufferSize: the buffer of net/http, which is kept anyway, is read with.
+	WriteBufferSize: 1024,
+	WriteBufferPool: &sync.Pool{},
 	// account.Authenticate has refused what other sites' pages open.
 	CheckOrigin: func(*http.Request) bool { return true },
 }

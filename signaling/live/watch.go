@@ -12,9 +12,9 @@ import (
 	"diemcau/signaling/meeting"
 )
 
-// maxQueued is how many frames wait for a watcher; while it is brought up to date
+// maxQueued is how many frames wait for a watcher, each 24 bytes even when none do; while it is brought up to date
 // those that came before are one.
-const maxQueued = 256
+const maxQueued = 128
 
 // Reason is why a watcher was closed, for its client.
 type Reason string
