@@ -135,7 +135,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // A writer slept, another took over, the first wakes up.
 func TestAFencedWriterWritesNothing(t *testing.T) {
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		db1, db2 := storetest.Open(t, url), storetest.Open(t, url)
 		j1, dir1 := startJournal(t, db1, Options{})
 		j2, dir2 := startJournal(t, db2, Options{})
@@ -204,7 +204,7 @@ func TestALeaseExpiresAndIsRenewed(t *testing.T) {
 // Two processes that take a meeting from each other again and again, while each
 // appends as fast as it can: what either was told stands, once.
 func TestTakeoversUnderLoad(t *testing.T) {
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		const takeovers = 8
 		var mu sync.Mutex
 		acknowledged := make(map[string]uint64)
@@ -256,7 +256,7 @@ func TestTakeoversUnderLoad(t *testing.T) {
 }
 
 func TestACommandIsAppliedOnce(t *testing.T) {
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		db := storetest.Open(t, url)
 		j, _ := startJournal(t, db, Options{})
 		w := open(t, j, "m", "node1")

@@ -26,7 +26,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		kills, err = strconv.Atoi(s)
 		require.NoError(t, err)
 	}
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -22,9 +22,12 @@ import (
 	"diemcau/signaling/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	account.DefaultHash = cheapHash // the commands' too
+	storetest.Main(m)
+}
 
-// cheapHash keeps tests quick.
+// cheapHash keeps tests quick: none here is about what a password costs.
 var cheapHash = account.HashParams{MemoryKiB: 64, Passes: 1, Lanes: 1}
 
 const goodPass = "Cầu Hàm Rồng 1964"
@@ -66,7 +69,7 @@ func serve(t *testing.T, o Options) *bench {
 // databases.
 func everywhere(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		o := options(t, url)
 		require.NoError(t, CreateAdministrator(t.Context(), url, o.DataDir, NewAdministrator{Login: "goc", Name: "Trần Văn Gốc", Password: goodPass}, o.Log))
 		test(t, serve(t, o))

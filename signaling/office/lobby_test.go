@@ -13,7 +13,7 @@ import (
 
 // A guest waits, and is let in or turned away, in both places, whichever is told.
 func TestLobbyIsOne(t *testing.T) {
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		o := options(t, url)
 		o.Demo = true
 		b := serve(t, o)

@@ -46,7 +46,7 @@ type routeBench struct {
 // Every route × every asker: allowed (+) or refused (-: 401, 403, or 404 for what
 // one may not know of), as the table says. A new route without a row fails.
 func TestRoutes(t *testing.T) {
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachMigrated(t, func(t *testing.T, url string) {
 		o := options(t, url)
 		o.Demo = true
 		b := &routeBench{bench: serve(t, o)}

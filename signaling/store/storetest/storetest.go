@@ -31,13 +31,20 @@ import (
 // by the first test that needs it; the package's TestMain must call Main.
 func Each(t *testing.T, fn func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	EachURL(t, func(t *testing.T, url string) {
+	EachMigrated(t, func(t *testing.T, url string) {
 		fn(t, Open(t, url))
 	})
 }
 
-// EachURL is Each for tests that open the database themselves. The database of
-// url is there and has no tables.
+// EachMigrated is Each for tests that open the database themselves. It has all tables
+// and no rows: a copy of one that store.Open made once for the process.
+func EachMigrated(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, migratedSQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, migratedPostgres(t)) })
+}
+
+// EachURL is EachMigrated with databases that have no tables yet.
 func EachURL(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
@@ -71,11 +78,81 @@ func Postgres(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("storetest: PostgreSQL: %v", err)
 	}
-	name := fmt.Sprintf("test_%d", s.databases.Add(1))
-	if _, err := s.admin.Exec("CREATE DATABASE " + name); err != nil {
+	url, err := s.create("template1")
+	if err != nil {
 		t.Fatalf("storetest: PostgreSQL: %v", err)
 	}
-	return s.url(name)
+	return url
+}
+
+// pattern holds the databases that are copied. They are made once in a process.
+var pattern struct {
+	mu       sync.Mutex
+	sqlite   []byte // the file; nil: not made yet
+	postgres string // the database's name; empty: not made yet
+}
+
+// migratedSQLite is SQLite, with the tables made.
+func migratedSQLite(t testing.TB) string {
+	t.Helper()
+	pattern.mu.Lock()
+	defer pattern.mu.Unlock()
+	url := SQLite(t)
+	path := strings.TrimPrefix(url, "sqlite:")
+	if pattern.sqlite != nil {
+		if err := os.WriteFile(path, pattern.sqlite, 0o600); err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
+		return url
+	}
+	if err := migrate(url); err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	// Whoever closes last writes the log back into the file, which is all there is then.
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Fatalf("storetest: one file was due: %v, %v", files, err)
+	}
+	content, err := os.ReadFile(path) //nolint:gosec // G304: in a directory of the test's own
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	pattern.sqlite = content
+	return url
+}
+
+// migratedPostgres is Postgres, with the tables made.
+func migratedPostgres(t testing.TB) string {
+	t.Helper()
+	s, err := started()
+	if err != nil {
+		t.Fatalf("storetest: PostgreSQL: %v", err)
+	}
+	pattern.mu.Lock()
+	defer pattern.mu.Unlock()
+	if pattern.postgres == "" {
+		const name = "pattern"
+		if _, err := s.admin.Exec("CREATE DATABASE " + name); err != nil {
+			t.Fatalf("storetest: PostgreSQL: %v", err)
+		}
+		if err := migrate(s.url(name)); err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
+		pattern.postgres = name
+	}
+	url, err := s.create(pattern.postgres)
+	if err != nil {
+		t.Fatalf("storetest: PostgreSQL: %v", err)
+	}
+	return url
+}
+
+// migrate makes the tables.
+func migrate(url string) error {
+	db, err := store.Open(context.Background(), url)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // Main runs the tests, stops PostgreSQL and ends the process. It is what a
@@ -124,6 +201,13 @@ func stop() error {
 	s := running.s
 	running.s, running.err = nil, errors.New("stopped")
 	return s.close()
+}
+
+// create makes a new database, a copy of another to which nobody is connected.
+func (s *server) create(template string) (url string, err error) {
+	name := fmt.Sprintf("test_%d", s.databases.Add(1))
+	_, err = s.admin.Exec("CREATE DATABASE " + name + " TEMPLATE " + template)
+	return s.url(name), err
 }
 
 func (s *server) url(database string) string {
