@@ -64,7 +64,7 @@ func main() {
 	}
 	root.AddCommand(
 		serveCommand(),
-		checkConfigCommand(),
+		configs.Command(),
 		tokens.Command(keys),
 		versionCommand(),
 		loadtest.Command(),
@@ -102,16 +102,13 @@ func serveCommand() *cobra.Command {
 	flags.String("tls-cert", "", "`FILE` with the server certificate, PEM (tls.cert)")
 	flags.String("tls-key", "", "`FILE` with its private key, PEM (tls.key)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var options []configs.Option
-		if demo {
-			options = append(options, configs.Demo())
-		}
+		var given []configs.Option
 		for _, name := range slices.Sorted(maps.Keys(keyOfFlag)) {
 			if f := flags.Lookup(name); f.Changed {
-				options = append(options, configs.Flag("--"+name, keyOfFlag[name], f.Value.String()))
+				given = append(given, configs.Flag("--"+name, keyOfFlag[name], f.Value.String()))
 			}
 		}
-		cfg, err := configs.Load(file, os.Environ(), options...)
+		cfg, err := configs.LoadFor(file, demo, given...)
 		if err != nil {
 			return err
 		}
@@ -410,11 +407,7 @@ func announce(out io.Writer, cfg *configs.Config, secure bool, ca *democa.Bundle
 
 // keys are the API keys of a configuration, and their secrets.
 func keys(file string, demo bool) (map[string]string, error) {
-	var options []configs.Option
-	if demo {
-		options = append(options, configs.Demo())
-	}
-	cfg, err := configs.Load(file, os.Environ(), options...)
+	cfg, err := configs.LoadFor(file, demo)
 	if err != nil {
 		return nil, err
 	}
@@ -423,41 +416,15 @@ func keys(file string, demo bool) (map[string]string, error) {
 
 // place is where a configuration keeps meetings.
 func place(file, dataDir string, demo bool) (office.Place, error) {
-	var options []configs.Option
-	if demo {
-		options = append(options, configs.Demo())
-	}
+	var given []configs.Option
 	if dataDir != "" {
-		options = append(options, configs.Flag("--data", "data_dir", dataDir))
+		given = append(given, configs.Flag("--data", "data_dir", dataDir))
 	}
-	cfg, err := configs.Load(file, os.Environ(), options...)
+	cfg, err := configs.LoadFor(file, demo, given...)
 	if err != nil {
 		return office.Place{}, err
 	}
 	return office.Place{DatabaseURL: cfg.DatabaseURL(), DataDir: cfg.DataDir}, nil
-}
-
-func checkConfigCommand() *cobra.Command {
-	var demo bool
-	cmd := &cobra.Command{
-		Use:   "check-config FILE",
-		Short: "Print every error in a configuration file, with its line",
-		Long:  "Loads FILE with the environment as serve would, and prints every error with its line. Exit status 1 if there is one.",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var options []configs.Option
-			if demo {
-				options = append(options, configs.Demo())
-			}
-			if _, err := configs.Load(args[0], os.Environ(), options...); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: OK\n", args[0])
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&demo, "demo", false, "check it as serve --demo would use it")
-	return cmd
 }
 
 func versionCommand() *cobra.Command {
