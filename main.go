@@ -213,6 +213,7 @@ func serverOptions(
 	options := signaling.Options{
 		Listen:  cfg.Listen,
 		TLS:     tlsConfig,
+		Proxies: cfg.Proxies(),
 		Keys:    cfg.Keys,
 		Demo:    cfg.Demo,
 		Bridge:  bridge{node, meetings},

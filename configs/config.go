@@ -34,6 +34,7 @@ type Config struct {
 
 	Listen    string            `yaml:"listen"`
 	PublicURL string            `yaml:"public_url"`
+	Trusted   []string          `yaml:"trusted_proxies"`
 	DataDir   string            `yaml:"data_dir"`
 	TLS       TLS               `yaml:"tls"`
 	RTC       RTC               `yaml:"rtc"`
@@ -48,6 +49,17 @@ type Config struct {
 	Webhook   Webhook           `yaml:"webhook"`
 	Log       Log               `yaml:"log"`
 	Debug     Debug             `yaml:"debug"`
+}
+
+// Proxies is Trusted as networks.
+func (c *Config) Proxies() []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range c.Trusted {
+		if p, ok := parseNetwork(text); ok { // checked by Validate
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // TLS names the certificate of the web server: both files or neither.

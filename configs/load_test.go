@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, &Config{
 		Listen:  "127.0.0.1:7880",
 		DataDir: "./data",
+		Trusted: []string{},
 		RTC:     RTC{UDPPort: 7882, TCPPort: 7881, NodeIPs: []string{}},
 		SFU:     SFU{Egress: "auto"},
 		Room:    Room{AutoCreate: true, EmptyTimeout: 300 * time.Second, DepartureTimeout: 20 * time.Second, Loudest: 6},
@@ -110,7 +111,7 @@ func TestFileErrors(t *testing.T) {
 		{"sections without keys", "rtc:\nkeys:\ntls: ~\n", nil},
 		{"aliases", "listen: &a 127.0.0.1:7000\ndata_dir: *a\n", nil},
 		{"unknown keys", "lisen: x\nrtc:\n  udp: 1\n", []string{
-			"c.yaml:1: lisen: unknown key; known here: data_dir, database, debug, keys, listen, log, oidc, public_url, redis, room, rtc, sfu, storage, tls, turn, webhook",
+			"c.yaml:1: lisen: unknown key; known here: data_dir, database, debug, keys, listen, log, oidc, public_url, redis, room, rtc, sfu, storage, tls, trusted_proxies, turn, webhook",
 			"c.yaml:3: rtc.udp: unknown key; known here: node_ips, tcp_port, udp_port, use_loopback",
 		}},
 		{"wrong types", "listen: 7880\nrtc:\n  udp_port: \"7882\"\n  tcp_port: 1.5\n  node_ips: 10.0.0.1\n  use_loopback: yes\nkeys: [a]\nlog: text\ndata_dir:\n", []string{
@@ -161,6 +162,13 @@ func TestFileErrors(t *testing.T) {
 			"c.yaml:4: oidc.roles: \"secretary\" must be VALUE=ROLE, as in thu-ky=secretary",
 			"c.yaml:4: oidc.roles: \"a=b=c\" must be VALUE=ROLE, as in thu-ky=secretary",
 			"c.yaml:4: oidc.roles: \" =chair\" must be VALUE=ROLE, as in thu-ky=secretary",
+		}},
+		{"proxies", "trusted_proxies: [10.0.0.5, 'fd00::/8', proxy, 10.0.0.0/33, 0.0.0.0/0, '::/0', '::ffff:10.0.0.0/104']\n", []string{
+			`c.yaml:1: trusted_proxies: "proxy" is not an IP address or network, as in 10.0.0.5 or 10.0.0.0/24`,
+			`c.yaml:1: trusted_proxies: "10.0.0.0/33" is not an IP address or network, as in 10.0.0.5 or 10.0.0.0/24`,
+			"c.yaml:1: trusted_proxies: 0.0.0.0/0 is everybody: anybody could pretend to come from anywhere",
+			"c.yaml:1: trusted_proxies: ::/0 is everybody: anybody could pretend to come from anywhere",
+			`c.yaml:1: trusted_proxies: "::ffff:10.0.0.0/104" is not an IP address or network, as in 10.0.0.5 or 10.0.0.0/24`,
 		}},
 		{"weak keys", "keys:\n  a: short\n  b c: " + goodSecret + "\n  d: ' " + goodSecret + "'\n", []string{
 			"c.yaml:2: keys.a: the secret must have at least 32 characters; `openssl rand -hex 32` makes one",
@@ -256,7 +264,7 @@ func TestEnvironmentErrorsNameTheVariable(t *testing.T) {
 		"DIEMCAU_LISTN=x", "DIEMCAU_RTC__UDP=1", "DIEMCAU_RTC=1", "DIEMCAU_KEYS=a", "DIEMCAU_LISTEN__PORT=1", "DIEMCAU_=1",
 		"DIEMCAU_RTC__UDP_PORT=many", "DIEMCAU_RTC__TCP_PORT=0", "DIEMCAU_RTC__USE_LOOPBACK=1", "DIEMCAU_KEYS__b=short", "DIEMCAU_ROOM__EMPTY_TIMEOUT=5",
 	}, withKey...))
-	top := "no such configuration key; known here: DATA_DIR, DATABASE, DEBUG, KEYS, LISTEN, LOG, OIDC, PUBLIC_URL, REDIS, ROOM, RTC, SFU, STORAGE, TLS, TURN, WEBHOOK"
+	top := "no such configuration key; known here: DATA_DIR, DATABASE, DEBUG, KEYS, LISTEN, LOG, OIDC, PUBLIC_URL, REDIS, ROOM, RTC, SFU, STORAGE, TLS, TRUSTED_PROXIES, TURN, WEBHOOK"
 	require.Equal(t, []string{
 		"DIEMCAU_: " + top,
 		"DIEMCAU_KEYS: " + top,

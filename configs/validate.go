@@ -67,6 +67,7 @@ func (c *Config) check() Errors {
 	c.checkKeys(fail)
 	c.checkWebhook(fail)
 	checkPublicURL(c.PublicURL, fail)
+	checkProxies(c.Trusted, fail)
 	c.checkOIDC(fail)
 	checkURL("redis.url", c.Redis.URL, []string{"redis", "rediss"}, fail)
 	checkURL("database.url", c.Database.URL, []string{"postgres", "postgresql"}, fail)
@@ -87,6 +88,27 @@ func checkPublicURL(text string, fail failFunc) {
 		u.RawQuery != "" || u.Fragment != "" {
 		fail("public_url", "must be https:// and a host, as in https://hop.example.vn")
 	}
+}
+
+func checkProxies(networks []string, fail failFunc) {
+	for _, text := range networks {
+		switch p, ok := parseNetwork(text); {
+		case !ok:
+			fail("trusted_proxies", "%q is not an IP address or network, as in 10.0.0.5 or 10.0.0.0/24", text)
+		case p.Bits() == 0:
+			fail("trusted_proxies", "%s is everybody: anybody could pretend to come from anywhere", text)
+		}
+	}
+}
+
+// parseNetwork reads a network, or an address as the network of one machine.
+func parseNetwork(text string) (netip.Prefix, bool) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err == nil && !p.Addr().Is4In6()
 }
 
 var roleRule = regexp.MustCompile(`^[^=\s][^=]*=[a-z]+$`)

@@ -59,13 +59,21 @@ func recoverer(log *slog.Logger) func(http.Handler) http.Handler {
 }
 
 // securityHeaders sets what holds for every answer; the web client adds its
-// content security policy.
-func securityHeaders(next http.Handler) http.Handler {
+// content security policy. With hsts browsers that came by HTTPS come by nothing else
+// for a year.
+func securityHeaders(hsts bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler { return secured(next, hsts) }
+}
+
+func secured(next http.Handler, hsts bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Frame-Options", "DENY")
+		if hsts && r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000") // RFC 6797
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 func (s *Server) routes() (http.Handler, error) {
 	r := chi.NewRouter()
-	r.Use(requestLog(s.options.Log), recoverer(s.options.Log), securityHeaders, singleSlash, middleware.GetHead)
+	r.Use(fromProxies(s.options.Proxies), requestLog(s.options.Log), recoverer(s.options.Log), securityHeaders(!s.options.Demo), singleSlash, middleware.GetHead)
 
 	signal := allowAnyOrigin(s.rtc, "GET, OPTIONS")
 	for _, path := range []string{"/rtc", "/rtc/v1", "/rtc/validate", "/rtc/v1/validate"} {

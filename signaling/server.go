@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,9 @@ type Options struct {
 	TLS    *tls.Config // nil: plain HTTP
 	// Share, if set, takes connections that are not HTTP out of the listener and
 	// does the TLS of the others, with these protocols; only with TLS.
-	Share   func(l net.Listener, protocols []string) net.Listener
+	Share func(l net.Listener, protocols []string) net.Listener
+	// Proxies pass requests on to us and are believed whom they come from.
+	Proxies []netip.Prefix
 	Keys    map[string]string // API key to secret
 	Demo    bool              // offers tokens to whoever asks
 	DemoKey string            // the API key that signs them; required with Demo

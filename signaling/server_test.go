@@ -358,6 +358,24 @@ func readResponse(t *testing.T, ws *websocket.Conn) *livekit.SignalResponse {
 	return res
 }
 
+// Who came by HTTPS is asked to come by nothing else. A demonstration's certificate is
+// one that browsers only take by exception, which this would forbid.
+func TestStrictTransport(t *testing.T) {
+	get := func(address string, demo bool) string {
+		s, _ := newTestServer(t, func(o *Options) {
+			if o.Demo = demo; !demo {
+				o.DemoKey = ""
+			}
+		})
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, address, nil))
+		return w.Header().Get("Strict-Transport-Security")
+	}
+	require.Equal(t, "max-age=31536000", get("https://hop.example.vn/healthz", false))
+	require.Empty(t, get("http://hop.example.vn/healthz", false))
+	require.Empty(t, get("https://hop.example.vn/healthz", true))
+}
+
 func TestServeOverTLS(t *testing.T) {
 	// httptest's own certificate, for 127.0.0.1.
 	donor := httptest.NewTLSServer(http.NotFoundHandler())
