@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,4 +200,54 @@ func lost(t *testing.T, l *Log) float64 {
 	var m dto.Metric
 	require.NoError(t, l.lost.Write(&m))
 	return m.GetCounter().GetValue()
+}
+
+// Whoever is not signed in cannot fill the disk with refusals, nor push the lines of
+// others out.
+func TestFloodOfStrangers(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var now atomic.Int64
+		now.Store(start.UnixMilli())
+		l, _ := open(t, db, func(o *Options) { o.Now = func() time.Time { return time.UnixMilli(now.Load()) } })
+		for i := range 1000 {
+			l.Note(Record{From: "203.0.113.9", Action: "session.create", Object: "unknown", Result: "throttled"})
+			if i%10 == 0 {
+				l.Write(t.Context(), Record{From: "203.0.113.9", Who: "user:lan", Action: "unit.update", Result: OK})
+				l.Write(t.Context(), Record{From: "203.0.113.10", Action: "session.create", Result: "bad_credentials"})
+			}
+		}
+		now.Add((10 * time.Second).Milliseconds())
+		l.Note(Record{From: "203.0.113.9", Action: "late", Result: "throttled"})
+		l.Close()
+		n := func(where string) (n int) {
+			require.NoError(t, db.QueryRow(t.Context(), `SELECT count(*) FROM audit_records WHERE `+where).Scan(&n))
+			return n
+		}
+		require.Equal(t, floodBurst, n(`action = 'session.create' AND address = '203.0.113.9'`))
+		require.Equal(t, 100, n(`action = 'unit.update'`), "who is signed in leaves each line")
+		require.Equal(t, 100, n(`address = '203.0.113.10'`))
+		require.Equal(t, 1, n(`action = 'late'`), "later there is room again")
+		require.Equal(t, 1, n(`action = 'audit.flood' AND address = '203.0.113.9' AND detail LIKE '700 records since %'`))
+	})
+}
+
+func TestFloodFromManyAddresses(t *testing.T) {
+	f := newFlood(func() time.Time { return start })
+	taken := 0
+	for i := range 20000 {
+		if f.takes(Record{From: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}) {
+			taken++
+		}
+	}
+	require.LessOrEqual(t, taken, floodAllBurst)
+	require.LessOrEqual(t, len(f.by), maxFlooding+1)
+	left := 0
+	for _, r := range f.told() {
+		n := 0
+		_, err := fmt.Sscanf(r.Detail, "%d records", &n)
+		require.NoError(t, err)
+		left += n
+	}
+	require.Equal(t, 20000, taken+left, "each is counted")
+	require.Empty(t, f.told())
 }

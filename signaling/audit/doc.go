@@ -11,5 +11,6 @@
 // context lets it; Note has no time to wait. A record that finds no place, or
 // that the database refuses several times, is counted (diemcau_audit_lost_total)
 // and written to the program's own log with all its fields: it is never
-// dropped in silence.
+// dropped in silence. Only what clients without a session have written in masses is
+// counted instead, and the count is a record (flood.go).
 package audit

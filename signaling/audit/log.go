@@ -60,6 +60,7 @@ type Log struct {
 	lost  prometheus.Counter
 	lines prometheus.Counter
 
+	flood *flood
 	queue chan entry
 	quit  chan struct{} // closed: take no more
 	ended chan struct{} // closed: the writer has ended
@@ -92,6 +93,7 @@ func Start(o Options) (*Log, error) {
 			Name: "diemcau_audit_lost_total", Help: "Audit records that are in the program's log only, not in the database."}),
 		lines: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "diemcau_audit_records_total", Help: "Audit records written."}),
+		flood: newFlood(o.Now),
 		queue: make(chan entry, o.Queue), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if o.Metrics != nil {
@@ -110,6 +112,9 @@ func Start(o Options) (*Log, error) {
 // the waiting: whoever gave up may have done something all the same.
 func (l *Log) Write(ctx context.Context, r Record) {
 	e := entry{l.complete(r), make(chan struct{})}
+	if !l.flood.takes(e.record) {
+		return
+	}
 	wait := time.NewTimer(patience)
 	defer wait.Stop()
 	select {
@@ -139,6 +144,9 @@ func (l *Log) Write(ctx context.Context, r Record) {
 // Note keeps r without waiting for the disk.
 func (l *Log) Note(r Record) {
 	e := entry{l.complete(r), make(chan struct{})}
+	if !l.flood.takes(e.record) {
+		return
+	}
 	select {
 	case <-l.quit:
 		l.lose(e, "closed")
@@ -188,12 +196,18 @@ func (l *Log) lose(e entry, why string) {
 // writeLoop is the only writer of the table.
 func (l *Log) writeLoop() {
 	defer close(l.ended)
+	tell := time.NewTicker(floodEvery)
+	defer tell.Stop()
 	for {
 		var batch []entry
+		closing := false
 		select {
 		case e := <-l.queue:
 			batch = append(batch, e)
+		case <-tell.C:
+			batch = l.told()
 		case <-l.quit:
+			closing = true
 		}
 		for more := true; more && len(batch) < batchLength; {
 			select {
@@ -203,11 +217,24 @@ func (l *Log) writeLoop() {
 				more = false
 			}
 		}
-		if len(batch) == 0 {
-			return // closed, and nothing is left
+		if closing {
+			batch = append(batch, l.told()...)
 		}
-		l.commit(batch)
+		switch {
+		case len(batch) > 0:
+			l.commit(batch)
+		case closing:
+			return // nothing is left
+		}
 	}
+}
+
+// told are the records of what was left out.
+func (l *Log) told() (batch []entry) {
+	for _, r := range l.flood.told() {
+		batch = append(batch, entry{l.complete(r), make(chan struct{})})
+	}
+	return batch
 }
 
 func (l *Log) commit(batch []entry) {
