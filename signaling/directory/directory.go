@@ -28,14 +28,19 @@ const (
 
 // Directory is the stored directory. Its methods may be called at the same time.
 type Directory struct {
-	db  *store.DB
-	now func() time.Time
+	db      *store.DB
+	now     func() time.Time
+	changed func()
 }
 
 // New makes a Directory over db, whose migrations made the tables.
 func New(db *store.DB) *Directory {
-	return &Directory{db: db, now: time.Now}
+	return &Directory{db: db, now: time.Now, changed: func() {}}
 }
+
+// OnChange has fn called after each change that is on disk; it must not block. To be
+// set before anything is changed.
+func (d *Directory) OnChange(fn func()) { d.changed = fn }
 
 // Query selects entries of a list. The zero value asks for the first page of
 // everything.
@@ -170,6 +175,9 @@ func (d *Directory) write(ctx context.Context, key string, fn func(tx txReader) 
 	})
 	if err != nil && store.IsUnique(err) {
 		return fail("duplicate", key)
+	}
+	if err == nil {
+		d.changed()
 	}
 	return err
 }
