@@ -55,7 +55,7 @@ type Commit func(casts []Cast, at time.Time) ([]error, error)
 
 // BatchConfig says when a batch is full. All fields are required.
 type BatchConfig struct {
-	// Max is the number of casts at which a batch is committed without waiting on.
+	// Max is the number of ballots at which a batch is committed without waiting on.
 	Max int
 	// Wait is how long the first cast of a batch waits for others at most.
 	Wait time.Duration
@@ -151,13 +151,18 @@ func (b *Batch) collect() {
 	}
 }
 
-// gather waits until the batch is full, its time is up or Close was called.
+// crowd is how many casts of one batch's ballots are taken for each ballot it has room for.
+const crowd = 16
+
+// gather waits until the batch is full, its time is up or Close was called. It is
+// full of ballots, not of casts: one voter who sends the same again and again would
+// else have batches of one made of the others' choices.
 func (b *Batch) gather(first entry) map[ID]*slot {
 	held := map[ID]*slot{}
 	place(held, first)
 	deadline := time.NewTimer(b.config.Wait)
 	defer deadline.Stop()
-	for n := 1; n < b.config.Max; n++ {
+	for n := 1; len(held) < b.config.Max && n < crowd*b.config.Max; n++ {
 		select {
 		case e := <-b.in:
 			place(held, e)

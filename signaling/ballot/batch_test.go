@@ -112,6 +112,40 @@ func TestBatchFull(t *testing.T) {
 	})
 }
 
+// One voter who sends the same again and again makes no batches of one of the others.
+func TestBatchIsFullOfBallots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		b := newBatch(t, 3, r.commit)
+		start := time.Now()
+		var answers []<-chan error
+		for range 10 {
+			answers = append(answers, add(t.Context(), b, castOf(1, 1, "agree")))
+		}
+		waits(t, answers...)
+		answers = append(answers, add(t.Context(), b, castOf(2, 1, "disagree")))
+		for _, a := range answers {
+			require.NoError(t, <-a)
+		}
+		require.Equal(t, 500*time.Millisecond, time.Since(start))
+		require.Equal(t, [][]Cast{{castOf(1, 1, "agree"), castOf(2, 1, "disagree")}}, r.seen())
+	})
+	// What one batch takes is bounded all the same.
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		b := newBatch(t, 2, r.commit)
+		start := time.Now()
+		var answers []<-chan error
+		for range crowd * 2 {
+			answers = append(answers, add(t.Context(), b, castOf(1, 1, "agree")))
+		}
+		for _, a := range answers {
+			require.NoError(t, <-a)
+		}
+		require.Zero(t, time.Since(start))
+	})
+}
+
 // Nobody is told that his choice counts before it is on disk.
 func TestBatchAcknowledgesAfterCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
