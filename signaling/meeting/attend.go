@@ -132,7 +132,7 @@ func (b *Leave) decide(d *decider) error {
 	if !p.arrived() || !p.Attendance.LeftAt.IsZero() {
 		return problem("not_present")
 	}
-	d.emit(&Departed{Person: p.ID})
+	d.emit(&Departed{Person: p.ID, Recorded: p != d.me})
 	return nil
 }
 
@@ -148,7 +148,8 @@ func (b *Return) decide(d *decider) error {
 	if !p.arrived() || p.Attendance.LeftAt.IsZero() {
 		return problem("wrong_state")
 	}
-	d.emit(&CameBack{Person: p.ID})
+	// Whom a secretary saw leave is not there again by the own word.
+	d.emit(&CameBack{Person: p.ID, Unconfirmed: p == d.me && p.Attendance.Recorded && !d.hasRole(RoleSecretary)})
 	return nil
 }
 
@@ -320,7 +321,8 @@ func (b *MarkedAbsent) seen(v *view) Body {
 
 // Departed is attendance.departed: somebody left before the end.
 type Departed struct {
-	Person string `json:"person"`
+	Person   string `json:"person"`
+	Recorded bool   `json:"recorded,omitempty"` // by a secretary, not by the person
 }
 
 func (*Departed) kind() string { return "attendance.departed" }
@@ -330,7 +332,7 @@ func (b *Departed) apply(s *State, m meta) error {
 	if p == nil {
 		return s.lacks("person", b.Person)
 	}
-	p.Attendance.LeftAt = m.at
+	p.Attendance.LeftAt, p.Attendance.Recorded = m.at, b.Recorded
 	return nil
 }
 
@@ -338,7 +340,8 @@ func (b *Departed) seen(v *view) Body { return v.about(b.Person, b) }
 
 // CameBack is attendance.returned.
 type CameBack struct {
-	Person string `json:"person"`
+	Person      string `json:"person"`
+	Unconfirmed bool   `json:"unconfirmed,omitempty"` // the person says so: checked in, to be confirmed again
 }
 
 func (*CameBack) kind() string { return "attendance.returned" }
@@ -348,7 +351,10 @@ func (b *CameBack) apply(s *State, _ meta) error {
 	if p == nil {
 		return s.lacks("person", b.Person)
 	}
-	p.Attendance.LeftAt = Attendance{}.LeftAt
+	p.Attendance.LeftAt, p.Attendance.Recorded = Attendance{}.LeftAt, false
+	if b.Unconfirmed {
+		p.Attendance.State = "checked_in"
+	}
 	return nil
 }
 

@@ -119,7 +119,7 @@ func (b *CastSecret) check(c *checker) {
 }
 
 func (b *CastSecret) decide(d *decider) error {
-	d.cmd.ID = "" // an id made by the voter's client could be recognised
+	d.cmd.ID, d.cmd.Sum = "", "" // what is made by the voter's client could be recognised
 	v, err := d.vote(b.Vote, "open")
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func TestMemory(t *testing.T) {
 	tb, v := crowd(t, 2000)
 	for id := range tb.s.Votes[v].Voters {
 		for i := range rememberedIDs {
-			e := Event{Seq: tb.s.Seq + 1, Type: "ballot.given", By: id, Cmd: fmt.Sprintf("0199c0de-0000-7000-8000-%012d", i),
+			e := Event{Seq: tb.s.Seq + 1, Type: "ballot.given", By: id, Cmd: fmt.Sprintf("0199c0de-0000-7000-8000-%012d", i), Sum: fmt.Sprintf("%016d", i),
 				Body: &BallotGiven{Vote: v, Voter: id, Choices: []string{"yes"}}}
 			require.NoError(t, Evolve(tb.s, e, tb.now))
 		}

@@ -20,6 +20,7 @@ const (
 	maxDocuments   = 50
 	maxWaiting     = 300
 	maxRequests    = 5000
+	maxAsked       = 10 // times that one person asks to speak on one item
 	maxVotes       = 300
 	maxOpenVotes   = 8
 	maxChoices     = 50
@@ -72,6 +73,9 @@ func (c *checker) text(p *string, field string, shortest, longest int, breaks bo
 			return
 		}
 	}
+	if !strings.ContainsFunc(t, visible) {
+		t = ""
+	}
 	n := utf8.RuneCountInString(t)
 	if n < shortest || n > longest {
 		c.fail("bad_text", field)
@@ -92,6 +96,12 @@ func allowedRune(r rune, breaks bool) bool {
 		return false
 	}
 	return true
+}
+
+// visible leaves out spaces and characters without a shape of their own. A text of
+// nothing else is none: it would stand for a reason that was not given.
+func visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Mn, r)
 }
 
 func (c *checker) number(n int, field string, least, most int) {

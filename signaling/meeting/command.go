@@ -2,6 +2,8 @@ package meeting
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"maps"
@@ -17,6 +19,29 @@ type Command struct {
 	Type  string          // "vote.open", "speak.request", ...
 	Actor Actor           // who asks, as the server knows them: never from the client's body
 	Body  json.RawMessage // of the type's own form; unknown fields refused, at most 64 KiB
+	// Sum is the Sum of type and body as their author sent them, where they may have
+	// been completed since; empty: an id that is used again is taken for the same command.
+	Sum string
+}
+
+// Sum tells one command's content from another's: 16 characters. The order of
+// members and the space between them do not count.
+func Sum(commandType string, body json.RawMessage) string {
+	if len(body) == 0 {
+		body = json.RawMessage("{}")
+	}
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err == nil {
+		if sorted, err := json.Marshal(v); err == nil {
+			body = sorted
+		}
+	}
+	h := sha256.New()
+	_, _ = io.WriteString(h, commandType+"\n") // never fails
+	_, _ = h.Write(body)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
 }
 
 // Actor is who asks. It is empty for one command only, the cast of a secret ballot.
@@ -125,23 +150,24 @@ func checkAuthor(s *State, c Command, sp spec) error {
 	if !identityForm.MatchString(c.Actor.ID) {
 		return problem("forbidden")
 	}
-	if seq, ok := Applied(s, c.Actor.ID, c.ID); ok {
-		p := problem("already_applied")
-		p.Seq = seq
-		return p
+	for _, was := range s.Applied[c.Actor.ID] {
+		if was.ID == c.ID {
+			return Again(was, c)
+		}
 	}
 	return nil
 }
 
-// Applied says whether the author's command was applied, and the sequence number
-// of the last event it led to.
-func Applied(s *State, author, id string) (uint64, bool) {
-	for _, a := range s.Applied[author] {
-		if a.ID == id {
-			return a.Seq, true
-		}
+// Again is the answer to a command whose id its author has used for was: that it
+// was applied already, or that it is another one. A number of events would be no
+// answer to the latter: its author would take it for done.
+func Again(was AppliedCommand, c Command) *Problem {
+	if was.Sum != "" && c.Sum != "" && was.Sum != c.Sum {
+		return problemIn("id_reused", "id")
 	}
-	return 0, false
+	p := problem("already_applied")
+	p.Seq = was.Seq
+	return p
 }
 
 // decode reads a body strictly: one JSON object, known members only.
@@ -168,7 +194,7 @@ func decode(raw json.RawMessage, into any) error {
 
 // emit adds an event. Events of the clock and secret ballots carry no author.
 func (d *decider) emit(b Body) {
-	d.events = append(d.events, Event{Seq: d.nextSeq(), Type: b.kind(), By: d.cmd.Actor.ID, Cmd: d.cmd.ID, Body: b})
+	d.events = append(d.events, Event{Seq: d.nextSeq(), Type: b.kind(), By: d.cmd.Actor.ID, Cmd: d.cmd.ID, Sum: d.cmd.Sum, Body: b})
 }
 
 func (d *decider) nextSeq() uint64 { return d.s.Seq + uint64(len(d.events)) + 1 }
@@ -185,12 +211,13 @@ func (d *decider) presiding() bool { return d.s.Presiding != "" && d.s.Presiding
 func (d *decider) hasRole(rs ...Role) bool { return d.me != nil && slices.Contains(rs, d.me.Role) }
 
 // unlocked guards what is fixed once the session runs: then a secretary may
-// still change it, with a note.
+// still change it, with a note, and so may the server's own part that carries out what
+// was decided about a guest.
 func (d *decider) unlocked(note string) error {
 	if st := d.s.Info.Status; st != Running && st != Paused {
 		return nil
 	}
-	if !d.hasRole(RoleSecretary) || note == "" {
+	if !d.hasRole(RoleSecretary) && !isService(d.actor()) || note == "" {
 		return problem("locked")
 	}
 	return nil

@@ -6,6 +6,10 @@ package meeting
 // vote away or was given it cannot pass it on: so there is no double vote, no
 // chain and no circle.
 
+// delegated: somebody else attends and votes in the place of p, who therefore does
+// not preside either.
+func (p *Person) delegated() bool { return p.Invitation.Answer == "delegated" }
+
 // OfferDelegation is delegation.offer. The person need not be in the meeting yet.
 type OfferDelegation struct {
 	From string     `json:"from,omitempty"` // empty: oneself

@@ -17,7 +17,8 @@
 // The client makes a command's id. The state remembers the last 32 ids of each
 // author, with the sequence number of the last event each led to, and Decide
 // answers a command it has seen with the problem "already_applied" carrying that
-// number, which the caller sends as the acknowledgement. The memory is per
+// number, which the caller sends as the acknowledgement. An id that comes again
+// with another content is refused with "id_reused". The memory is per
 // author, so nobody can use up or guess another's ids; a client may have at most
 // 32 commands under way. The one command without an author, a cast secret
 // ballot, needs no memory: casting the same token again replaces.

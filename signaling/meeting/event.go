@@ -11,12 +11,14 @@ import (
 
 // Event is one thing that happened. Seq counts the events of a meeting from 1
 // without gaps. By is the identity who caused it: empty when the server's clock
-// did, and for a cast secret ballot. Cmd is the id of the command behind it.
+// did, and for a cast secret ballot. Cmd is the id of the command behind it, and
+// Sum the command's; viewers are not sent the latter.
 type Event struct {
 	Seq  uint64 `json:"seq"`
 	Type string `json:"type"`
 	By   string `json:"by,omitempty"`
 	Cmd  string `json:"cmd,omitempty"`
+	Sum  string `json:"sum,omitempty"`
 	Body Body   `json:"body"`
 }
 
@@ -58,6 +60,7 @@ func (e *Event) UnmarshalJSON(raw []byte) error {
 		Type string          `json:"type"`
 		By   string          `json:"by"`
 		Cmd  string          `json:"cmd"`
+		Sum  string          `json:"sum"`
 		Body json.RawMessage `json:"body"`
 	}
 	if err := json.Unmarshal(raw, &w); err != nil {
@@ -73,7 +76,7 @@ func (e *Event) UnmarshalJSON(raw []byte) error {
 	if err := dec.Decode(b); err != nil {
 		return fmt.Errorf("meeting: body of %s: %w", w.Type, err)
 	}
-	*e = Event{Seq: w.Seq, Type: w.Type, By: w.By, Cmd: w.Cmd, Body: b}
+	*e = Event{Seq: w.Seq, Type: w.Type, By: w.By, Cmd: w.Cmd, Sum: w.Sum, Body: b}
 	return nil
 }
 
@@ -109,7 +112,7 @@ func (s *State) remember(e Event) {
 	if len(list) >= rememberedIDs {
 		list = append(list[:0], list[1:]...)
 	}
-	s.Applied[e.By] = append(list, AppliedCommand{ID: e.Cmd, Seq: e.Seq})
+	s.Applied[e.By] = append(list, AppliedCommand{ID: e.Cmd, Seq: e.Seq, Sum: e.Sum})
 }
 
 // moment brings a time to what is kept: UTC, milliseconds, never before the last event.

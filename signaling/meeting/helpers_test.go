@@ -87,6 +87,7 @@ func (tb *table) apply(evs []Event) {
 				require.NoError(tb.t, Evolve(tb.views[id], throughJSON(tb.t, seen), tb.now))
 			}
 		}
+		tb.holds()
 	}
 }
 

@@ -108,6 +108,17 @@ func (s *State) busy(id string) bool {
 	return false
 }
 
+// votesNow says whether somebody may cast a ballot in an open vote. Who may was
+// frozen when it opened: to be taken out of the meeting would take the vote away.
+func (s *State) votesNow(id string) bool {
+	for _, v := range s.Votes {
+		if _, may := v.Voters[id]; may && v.State == "open" {
+			return true
+		}
+	}
+	return false
+}
+
 // PersonCommand is the body of the commands that name one person.
 type PersonCommand struct {
 	Person string `json:"person"`
@@ -144,6 +155,8 @@ func (b *RemovePerson) decide(d *decider) error {
 		return problem("delegation_taken")
 	case d.s.busy(p.ID):
 		return problem("wrong_state")
+	case d.s.votesNow(p.ID):
+		return problem("vote_is_open")
 	}
 	d.emit(&PersonRemoved{Person: p.ID, Note: b.Note})
 	return nil

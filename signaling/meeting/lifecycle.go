@@ -1,6 +1,9 @@
 package meeting
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Details are what a meeting is, as its preparers write it.
 type Details struct {
@@ -41,8 +44,10 @@ func (b *CreateMeeting) decide(d *decider) error {
 	return nil
 }
 
-// EditMeeting is meeting.edit: the details as they shall be. Once the session
-// runs, the rules stay.
+// EditMeeting is meeting.edit: the details as they shall be. Once the meeting is
+// approved, the unit that holds it stays, as it was approved there; once the
+// session runs, the rules. Whether the actor may prepare meetings of another unit
+// is the caller's to ask.
 type EditMeeting struct {
 	Details
 	Note string `json:"note,omitempty"`
@@ -59,6 +64,9 @@ func (b *EditMeeting) decide(d *decider) error {
 	}
 	if b.Details == d.s.Info.details() {
 		return problem("nothing_changed")
+	}
+	if b.Unit != d.s.Info.Unit && !slices.Contains(drafting, d.s.Info.Status) {
+		return problemIn("unit_fixed", "unit")
 	}
 	if st := d.s.Info.Status; (st == Running || st == Paused) && b.Rules != d.s.Info.Rules {
 		return problemIn("locked", "rules")
@@ -133,6 +141,9 @@ func (b *StartMeeting) decide(d *decider) error {
 			return problem("no_chair")
 		}
 		chair = d.actor()
+		if d.me.delegated() {
+			return problem("delegation_chain")
+		}
 		d.emit(&ChairTaken{Person: chair})
 	}
 	if chair != d.actor() && !d.hasRole(RoleSecretary) {
@@ -208,6 +219,9 @@ func (*TakeChair) decide(d *decider) error {
 	if d.s.Presiding != "" {
 		return problem("chair_taken")
 	}
+	if d.me.delegated() {
+		return problem("delegation_chain")
+	}
 	d.emit(&ChairTaken{Person: d.actor()})
 	return nil
 }
@@ -229,7 +243,7 @@ func (b *HandOverChair) decide(d *decider) error {
 	switch {
 	case to == nil:
 		return problemIn("not_found", "to")
-	case to.Role != RoleChair:
+	case to.Role != RoleChair, to.delegated():
 		return problemIn("wrong_target", "to")
 	case d.s.Presiding == b.To:
 		return problem("nothing_changed")

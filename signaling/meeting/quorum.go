@@ -19,11 +19,13 @@ func CountQuorum(s *State) Quorum {
 			continue
 		}
 		q.Members++
-		if s.Info.Rules.QuorumBase == "members" || !p.excused() {
-			q.Base++
-		}
-		if s.present(s.holder(p)) {
+		here := s.present(s.holder(p))
+		if here {
 			q.Present++
+		}
+		// Who was excused and came all the same is one of those attending.
+		if here || s.Info.Rules.QuorumBase == "members" || !p.Invitation.Excused {
+			q.Base++
 		}
 	}
 	if q.Rule == "" {
@@ -33,9 +35,6 @@ func CountQuorum(s *State) Quorum {
 	q.Reached = q.Base > 0 && q.Present >= q.Needed
 	return q
 }
-
-// excused: the chair accepted the absence and nobody holds the vote.
-func (p *Person) excused() bool { return p.Invitation.Excused }
 
 // holder is who casts a voting person's vote; nil when the one it was delegated
 // to is not there any more.

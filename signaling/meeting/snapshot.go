@@ -137,7 +137,7 @@ func (v *view) copyVote(w *Vote) *Vote {
 	c.Quorum = copyOf(w.Quorum)
 	c.Issued, c.Casts, c.Revisions = v.own(w.Issued), nil, nil
 	c.Result, c.Paper = nil, nil
-	all := v.inner && !w.ClosedAt.IsZero() || w.State == "published" && w.Names
+	all := v.bench && !w.ClosedAt.IsZero() || w.State == "published" && w.Names
 	switch {
 	case w.Secret:
 		c.Ballots = nil
@@ -154,7 +154,7 @@ func (v *view) copyVote(w *Vote) *Vote {
 	} else {
 		c.Voters, c.Excluded = v.own(w.Voters), nil
 	}
-	if w.Result != nil && (v.inner || w.State == "published") {
+	if w.Result != nil && (v.bench || w.State == "published") {
 		c.Result, c.Paper = w.Result.clone(), w.Paper.clone()
 	}
 	return &c

@@ -31,6 +31,7 @@ type Request struct {
 	Limit   int    `json:"limit,omitempty"`  // seconds
 	Clock   Clock  `json:"clock"`
 	Overrun bool   `json:"overrun,omitempty"` // the time is used up
+	Held    bool   `json:"held,omitempty"`    // was paused already when a point of order interrupted
 }
 
 func newQueue() *Queue {
@@ -130,8 +131,13 @@ func (b *AskToSpeak) decide(d *decider) error {
 	if q.Questioned == d.actor() {
 		return problem("wrong_target")
 	}
+	asked := 0
 	for _, r := range q.Requests {
-		if r.Person == d.actor() && r.Item == d.s.Agenda.Current && r.Kind == "speech" && r.State != "withdrawn" {
+		if r.Person != d.actor() || r.Item != d.s.Agenda.Current || r.Kind != "speech" {
+			continue
+		}
+		// Who asks and withdraws without end would fill the list for all others.
+		if asked++; r.State != "withdrawn" || asked >= maxAsked {
 			return problem("already_requested")
 		}
 	}
@@ -379,7 +385,8 @@ func (b *ResumeSpeaker) decide(d *decider) error {
 }
 
 // FinishSpeaker is speak.finish, by the chair, the secretary or the speaker. What
-// a point of order interrupted goes on.
+// a point of order interrupted goes on; whom the chair had paused before that still
+// waits for the chair.
 type FinishSpeaker struct{ RequestCommand }
 
 func (b *FinishSpeaker) decide(d *decider) error {
@@ -391,8 +398,8 @@ func (b *FinishSpeaker) decide(d *decider) error {
 		return problem("forbidden")
 	}
 	d.emit(&SpeakFinished{Request: r.ID})
-	if r.ID == d.s.Floor && d.s.Interrupted != "" {
-		d.emit(&SpeakResumed{Request: d.s.Interrupted})
+	if before := d.s.request(d.s.Interrupted); r.ID == d.s.Floor && before != nil && !before.Held {
+		d.emit(&SpeakResumed{Request: before.ID})
 	}
 	return nil
 }

@@ -131,7 +131,10 @@ func (*SpeakStarted) kind() string { return "speak.started" }
 
 func (b *SpeakStarted) apply(s *State, m meta) error {
 	if b.Interrupts && s.Interrupted == "" {
-		if err := s.of(s.Floor, func(r *Request, q *Queue) { r.pause(q, m) }); err != nil {
+		if err := s.of(s.Floor, func(r *Request, q *Queue) {
+			r.Held = r.State == "paused"
+			r.pause(q, m)
+		}); err != nil {
 			return err
 		}
 		s.Interrupted = s.Floor
@@ -177,7 +180,7 @@ func (*SpeakResumed) kind() string { return "speak.resumed" }
 
 func (b *SpeakResumed) apply(s *State, m meta) error {
 	return s.of(b.Request, func(r *Request, _ *Queue) {
-		r.State = "speaking"
+		r.State, r.Held = "speaking", false
 		r.Clock.start(m.at)
 		s.Floor = r.ID
 		if s.Interrupted == r.ID {
@@ -188,7 +191,8 @@ func (b *SpeakResumed) apply(s *State, m meta) error {
 
 func (b *SpeakResumed) seen(*view) Body { return b }
 
-// SpeakFinished is speak.finished: the person had the floor and is done.
+// SpeakFinished is speak.finished: the person had the floor and is done. The floor
+// falls to whom a point of order interrupted while the chair had them paused.
 type SpeakFinished struct {
 	Request string `json:"request"`
 }
@@ -198,12 +202,17 @@ func (*SpeakFinished) kind() string { return "speak.finished" }
 func (b *SpeakFinished) apply(s *State, m meta) error {
 	return s.of(b.Request, func(r *Request, q *Queue) {
 		r.pause(q, m)
-		r.State = "finished"
-		if s.Floor == r.ID {
-			s.Floor = ""
-		}
+		r.State, r.Held = "finished", false
 		if s.Interrupted == r.ID {
 			s.Interrupted = ""
+		}
+		if s.Floor != r.ID {
+			return
+		}
+		s.Floor = ""
+		if before := s.request(s.Interrupted); before != nil && before.Held {
+			before.Held = false
+			s.Floor, s.Interrupted = before.ID, ""
 		}
 	})
 }

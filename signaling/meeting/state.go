@@ -39,6 +39,7 @@ type State struct {
 type AppliedCommand struct {
 	ID  string `json:"id"`
 	Seq uint64 `json:"seq"`
+	Sum string `json:"sum,omitempty"` // see Command
 }
 
 // Status is where a meeting is in its life.
@@ -90,7 +91,7 @@ type Info struct {
 // Rules are a meeting's settings.
 type Rules struct {
 	Quorum       Fraction `json:"quorum"`       // default more than half
-	QuorumBase   string   `json:"quorumBase"`   // members: every vote of the meeting | attending: without those excused
+	QuorumBase   string   `json:"quorumBase"`   // members: every vote of the meeting | attending: without those excused who stayed away
 	SelfCheckIn  bool     `json:"selfCheckIn"`  // a self check-in counts as present before a secretary confirms it
 	PointCameras bool     `json:"pointCameras"` // points show their room without sound when not called
 }
@@ -221,7 +222,8 @@ type Attendance struct {
 	Point     string    `json:"point,omitempty"` // where they sit
 	Reason    string    `json:"reason,omitempty"`
 	ArrivedAt time.Time `json:"arrivedAt,omitzero"`
-	LeftAt    time.Time `json:"leftAt,omitzero"` // zero again on return
+	LeftAt    time.Time `json:"leftAt,omitzero"`    // zero again on return
+	Recorded  bool      `json:"recorded,omitempty"` // a secretary said that they left
 }
 
 // Unit is a unit that was invited as such and names its people itself.

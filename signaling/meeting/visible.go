@@ -13,7 +13,8 @@ type Viewer struct {
 type view struct {
 	s     *State
 	id    string
-	inner bool // chairs, secretaries, those who prepare and approve: everything but others' ballots
+	bench bool // chairs and secretaries: how a vote went before it is published, and how each voted
+	inner bool // and those who prepare and approve, in the meeting or not: everything else
 	desk  bool // and operators: lobby, readiness, devices, observers
 	in    bool // sees the meeting at all
 	lobby bool // waits in the lobby
@@ -25,12 +26,19 @@ func look(s *State, w Viewer) *view {
 	v.desk = v.inner || w.Permissions.Has(PermOperate)
 	p := s.People[w.ID]
 	if p != nil {
-		v.inner = v.inner || p.Role == RoleChair || p.Role == RoleSecretary
+		v.bench = p.Role == RoleChair || p.Role == RoleSecretary
+		v.inner = v.inner || v.bench
 		v.desk = v.desk || v.inner || p.Role == RoleOperator
 	}
 	v.in = v.inner || (p != nil || v.desk) && !s.Info.ApprovedAt.IsZero()
 	v.lobby = !v.in && s.Lobby[w.ID] != nil
 	return v
+}
+
+// SeesItem says whether an agenda item is there for a viewer.
+func SeesItem(s *State, w Viewer, item string) bool {
+	v := look(s, w)
+	return v.in && s.Agenda.Items[item] != nil && !v.hides(item)
 }
 
 // Standing tells two states of a viewer's rights apart: when it changes with an
@@ -44,7 +52,7 @@ func Standing(s *State, w Viewer) string {
 		return "lobby " + string(s.Info.Status) + " " + s.Info.Title
 	}
 	n := 0
-	for i, yes := range [...]bool{v.inner, v.desk, v.in, s.People[w.ID] != nil} {
+	for i, yes := range [...]bool{v.inner, v.desk, v.in, s.People[w.ID] != nil, v.bench} {
 		if yes {
 			n |= 1 << i
 		}
@@ -53,12 +61,12 @@ func Standing(s *State, w Viewer) string {
 }
 
 // standings are made once: it is asked for each event and viewer.
-var standings = func() (out [16]string) {
+var standings = func() (out [32]string) {
 	for n := range out {
-		name := []byte("----")
+		name := []byte("-----")
 		for i := range name {
 			if n>>i&1 == 1 {
-				name[i] = "idvp"[i]
+				name[i] = "idvpb"[i]
 			}
 		}
 		out[n] = string(name)

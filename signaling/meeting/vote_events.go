@@ -133,7 +133,7 @@ func (v *Vote) learn(ballots map[string][]string) {
 }
 
 func (b *VoteClosed) seen(v *view) Body {
-	if !v.inner {
+	if !v.bench {
 		return &VoteClosed{Vote: b.Vote}
 	}
 	c := *b
@@ -166,7 +166,7 @@ func (b *PaperEntered) apply(s *State, _ meta) error {
 }
 
 func (b *PaperEntered) seen(v *view) Body {
-	if v.inner {
+	if v.bench {
 		return b
 	}
 	return nil
@@ -195,7 +195,7 @@ func (b *VotePublished) apply(s *State, _ meta) error {
 
 func (b *VotePublished) seen(v *view) Body {
 	w := v.s.Votes[b.Vote]
-	if w == nil || !w.Names || w.Secret || v.inner {
+	if w == nil || !w.Names || w.Secret || v.bench {
 		return b
 	}
 	c := *b

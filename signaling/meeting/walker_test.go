@@ -14,7 +14,7 @@ func (w *walker) body(typ string) m {
 	list := w.pick("list", "speak", "question")
 	switch typ {
 	case "meeting.create", "meeting.edit":
-		return m{"title": w.pick("title", "A", "B"), "unit": "u1", "rules": m{"selfCheckIn": w.yes("self")}}
+		return m{"title": w.pick("title", "A", "B"), "unit": "u1", "rules": m{"selfCheckIn": w.yes("self"), "quorumBase": w.pick("base", "members", "attending")}}
 	case "meeting.return":
 		return m{"note": "thiếu tài liệu"}
 	case "meeting.cancel", "meeting.pause":
