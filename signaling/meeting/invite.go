@@ -158,7 +158,7 @@ func (b *RemovePerson) decide(d *decider) error {
 	case d.s.votesNow(p.ID):
 		return problem("vote_is_open")
 	}
-	d.emit(&PersonRemoved{Person: p.ID, Note: b.Note})
+	d.emit(&PersonRemoved{Person: p.ID, Note: b.Note, Observer: p.Role == RoleObserver})
 	return nil
 }
 

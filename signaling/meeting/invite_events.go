@@ -86,8 +86,9 @@ func (b *PersonChanged) seen(v *view) Body {
 // PersonRemoved is person.removed: somebody is no longer of the meeting, or no
 // longer seen.
 type PersonRemoved struct {
-	Person string `json:"person"`
-	Note   string `json:"note,omitempty"`
+	Person   string `json:"person"`
+	Note     string `json:"note,omitempty"`
+	Observer bool   `json:"observer,omitempty"` // in the journal: those who do not see observers are not told
 }
 
 func (*PersonRemoved) kind() string { return "person.removed" }
@@ -103,8 +104,11 @@ func (b *PersonRemoved) apply(s *State, _ meta) error {
 }
 
 func (b *PersonRemoved) seen(v *view) Body {
-	if v.inner {
+	switch {
+	case v.inner:
 		return b
+	case b.Observer && !v.desk:
+		return nil
 	}
 	return &PersonRemoved{Person: b.Person}
 }
