@@ -31,7 +31,7 @@ var vietnam = time.FixedZone("ICT", 7*3600)
 // published, conclusions once they are issued, items once they are dealt with, and
 // no reason of anybody's absence.
 func Record(id string, entries []Entry) ([]Line, error) {
-	r := &recorder{s: New(id), begun: map[string]time.Time{}}
+	r := &recorder{s: New(id), begun: map[string]time.Time{}, issued: map[string]bool{}}
 	for _, e := range entries {
 		r.before(e)
 		if err := Evolve(r.s, e.Event, e.At); err != nil {
@@ -43,9 +43,11 @@ func Record(id string, entries []Entry) ([]Line, error) {
 }
 
 type recorder struct {
-	s     *State
-	begun map[string]time.Time // by request: when it first had the floor
-	lines []Line
+	s      *State
+	begun  map[string]time.Time // by request: when it first had the floor
+	opened bool                 // the list of the event was open before it
+	issued map[string]bool      // conclusions
+	lines  []Line
 }
 
 func (r *recorder) add(e Entry, kind, item, text string, args ...any) {
@@ -66,8 +68,11 @@ func (r *recorder) before(e Entry) {
 		case b.Why == "declined":
 			r.add(e, "call", "", "%s không nhận lời mời phát biểu.", r.title(b.Point))
 		case c.State == "active":
-			r.add(e, "call", r.s.Agenda.Current, "%s được mời phát biểu từ %s đến %s.", r.title(b.Point), clock(c.Since), clock(e.At))
+			r.add(e, "call", r.s.Agenda.Current, "%s được mời phát biểu từ %s đến %s (%s).", r.title(b.Point),
+				clock(c.Since), clock(e.At), spent(e.At.Sub(c.Since), c.Seconds))
 		}
+	case *ListOpened:
+		r.opened = r.s.queue(b.List).Open
 	}
 }
 
@@ -84,12 +89,22 @@ func (r *recorder) after(e Entry) {
 	case *VoteOpened, *VoteClosed, *VotePublished, *VoteCancelled:
 		r.vote(e)
 	case *ConclusionIssued:
-		again := ""
-		if b.Number > 1 {
-			again = fmt.Sprintf(" (bản %d)", b.Number)
-		}
-		r.add(e, "conclusion", b.Item, "Kết luận%s: %s", again, b.Text)
+		r.conclusion(e, b)
 	}
+}
+
+// conclusion tells of the wording in force. How often it was written before that is
+// nobody's concern; that it was issued before is.
+func (r *recorder) conclusion(e Entry, b *ConclusionIssued) {
+	what := "Kết luận phiên họp"
+	if number := r.s.Agenda.Numbers()[b.Item]; number != "" {
+		what = "Kết luận nội dung " + number
+	}
+	if r.issued[b.Conclusion] {
+		what += " (thay kết luận đã ban hành)"
+	}
+	r.issued[b.Conclusion] = true
+	r.add(e, "conclusion", b.Item, "%s: %s", what, b.Text)
 }
 
 func (r *recorder) session(e Entry) {
@@ -125,7 +140,15 @@ func quorumText(q Quorum) string {
 	if q.Reached {
 		verdict = "đủ túc số"
 	}
-	return fmt.Sprintf("Túc số: có mặt %d trên tổng số %d đại biểu; yêu cầu %s (%d đại biểu): %s.", q.Present, q.Base, rule, q.Needed, verdict)
+	base, needed := "", fmt.Sprintf("%d đại biểu", q.Needed)
+	if q.Base != q.Members {
+		base = fmt.Sprintf(", không tính %d đại biểu được phép vắng mặt", q.Members-q.Base)
+	}
+	if q.Rule != All {
+		needed = "từ " + needed + " trở lên"
+	}
+	return fmt.Sprintf("Túc số: có mặt %d trên tổng số %d đại biểu%s; yêu cầu %s (%s): %s.",
+		q.Present, q.Members, base, rule, needed, verdict)
 }
 
 func (r *recorder) item(e Entry) {
@@ -172,7 +195,7 @@ func (r *recorder) attendance(e Entry) {
 		if len(b.People) <= 5 {
 			who = strings.Join(ids(b.People, func(c Confirmation) string { return r.name(c.Person) }), ", ")
 		}
-		r.add(e, "attendance", "", "Xác nhận có mặt: %s. Có mặt %d trên tổng số %d đại biểu.", who, q.Present, q.Base)
+		r.add(e, "attendance", "", "Xác nhận có mặt: %s. Có mặt %d trên tổng số %d đại biểu.", who, q.Present, q.Members)
 	case *MarkedAbsent:
 		r.add(e, "attendance", "", "Vắng mặt có lý do: %s.", strings.Join(ids(b.People, r.name), ", "))
 	case *Departed:
@@ -185,11 +208,7 @@ func (r *recorder) attendance(e Entry) {
 func (r *recorder) speech(e Entry) {
 	switch b := e.Body.(type) {
 	case *ListOpened:
-		if b.List == "question" {
-			r.add(e, "speech", r.s.Agenda.Current, "Mở đăng ký chất vấn. Người trả lời chất vấn: %s.", r.title(b.Questioned))
-		} else {
-			r.add(e, "speech", r.s.Agenda.Current, "Mở đăng ký phát biểu.")
-		}
+		r.listOpened(e, b)
 	case *ListClosed:
 		what := "phát biểu"
 		if b.List == "question" {
@@ -200,48 +219,100 @@ func (r *recorder) speech(e Entry) {
 		r.begun[b.Request] = e.At
 	case *SpeakFinished:
 		q := r.s.request(b.Request)
-		what := "phát biểu"
+		what, about := "phát biểu", " về “%s”"
 		switch {
 		case q.Kind == "order":
-			what = "phát biểu về trình tự phiên họp"
+			what, about = "phát biểu về trình tự phiên họp", " (“%s”)"
 		case q.Kind == "answer":
 			what = "trả lời chất vấn"
 		case q.List == "question":
 			what = "chất vấn"
 		}
 		if q.Topic != "" {
-			what += " về “" + q.Topic + "”"
+			what += fmt.Sprintf(about, q.Topic)
 		}
-		over := ""
-		if q.Overrun {
-			over = ", quá thời gian quy định"
-		}
-		r.add(e, "speech", q.Item, "%s %s từ %s đến %s (%s%s).", r.title(q.Person), what,
-			clock(r.begun[q.ID]), clock(e.At), span(q.Clock.Elapsed(e.At)), over)
+		r.add(e, "speech", q.Item, "%s %s từ %s đến %s (%s).", r.title(q.Person), what,
+			clock(r.begun[q.ID]), clock(e.At), spent(q.Clock.Elapsed(e.At), q.Limit))
 	}
+}
+
+// spent is how long somebody spoke, and whether that was more than the limit in
+// seconds, to the second that is shown: who stops with the countdown did not overrun.
+func spent(d time.Duration, limit int) string {
+	if limit > 0 && d.Round(time.Second) > time.Duration(limit)*time.Second {
+		return span(d) + ", quá thời gian quy định"
+	}
+	return span(d)
+}
+
+// listOpened tells that people may register, or, given again, of other limits.
+func (r *recorder) listOpened(e Entry, b *ListOpened) {
+	what, limits := "phát biểu", []string{}
+	if b.List == "question" {
+		what = "chất vấn"
+	}
+	for _, l := range []struct {
+		seconds int
+		who     string
+	}{{b.Limit, "mỗi người"}, {b.UnitLimit, "mỗi đơn vị"}} {
+		if l.seconds > 0 {
+			limits = append(limits, l.who+" không quá "+span(time.Duration(l.seconds)*time.Second))
+		}
+	}
+	if r.opened && len(limits) == 0 {
+		limits = []string{"không giới hạn thời gian"}
+	}
+	text := "Mở đăng ký " + what
+	if r.opened {
+		text = "Đăng ký " + what + " tiếp tục"
+	}
+	if len(limits) > 0 {
+		text += "; " + strings.Join(limits, ", ")
+	}
+	if b.Questioned != "" {
+		text += ". Người trả lời chất vấn: " + r.title(b.Questioned)
+	}
+	r.add(e, "speech", r.s.Agenda.Current, "%s.", text)
+}
+
+// voting is what a vote is called: people vote, or put ballots into a box.
+func voting(secret bool) string {
+	if secret {
+		return "bỏ phiếu kín"
+	}
+	return "biểu quyết"
 }
 
 func (r *recorder) vote(e Entry) {
 	switch b := e.Body.(type) {
 	case *VoteOpened:
-		form := "công khai"
+		form, right := "biểu quyết công khai", "biểu quyết"
 		if b.Secret {
-			form = "kín"
+			form, right = voting(true), "bỏ phiếu"
 		}
-		r.add(e, "vote", b.Item, "Mở biểu quyết %s: “%s”. Số người có quyền biểu quyết: %d. %s", form, b.Title, b.Entitled, quorumText(b.Quorum))
+		r.add(e, "vote", b.Item, "Mở %s: “%s”. Số người có quyền %s: %d. %s", form, b.Title, right, b.Entitled, quorumText(b.Quorum))
 		if b.Override != "" {
-			r.add(e, "vote", b.Item, "Chủ tọa quyết định biểu quyết khi chưa đủ túc số, lý do: %s.", strings.TrimSuffix(b.Override, "."))
+			r.add(e, "vote", b.Item, "Chủ tọa quyết định %s khi chưa đủ túc số, lý do: %s.", voting(b.Secret), strings.TrimSuffix(b.Override, "."))
 		}
 	case *VoteClosed:
 		v := r.s.Votes[b.Vote]
-		r.add(e, "vote", v.Item, "Kết thúc biểu quyết “%s”: %d trên %d phiếu.", v.Title, v.Cast, v.Entitled)
+		if v.Secret {
+			r.add(e, "vote", v.Item, "Kết thúc bỏ phiếu kín “%s”: thu về %d phiếu trên %d người có quyền bỏ phiếu.", v.Title, v.Cast, v.Entitled)
+		} else {
+			r.add(e, "vote", v.Item, "Kết thúc biểu quyết “%s”: %d trên %d người có quyền đã biểu quyết.", v.Title, v.Cast, v.Entitled)
+		}
 	case *VotePublished:
 		r.result(e, r.s.Votes[b.Vote])
 	case *VoteCancelled:
 		if v := r.s.Votes[b.Vote]; !b.Drafted {
-			r.add(e, "vote", v.Item, "Hủy biểu quyết “%s”%s.", v.Title, because(b.Reason))
+			r.add(e, "vote", v.Item, "Hủy %s “%s”%s.", voting(v.Secret), v.Title, because(b.Reason))
 		}
 	}
+}
+
+// bases says what the shares of a result are shares of, with the number.
+var bases = map[string]string{
+	"members": "tổng số %d đại biểu", "present": "%d đại biểu có mặt", "entitled": "%d người có quyền biểu quyết",
 }
 
 func (r *recorder) result(e Entry, v *Vote) {
@@ -253,22 +324,26 @@ func (r *recorder) result(e Entry, v *Vote) {
 			elected = append(elected, v.Choices[i].Text)
 		}
 	}
-	paper := ""
-	if v.Result.Paper > 0 {
-		paper = fmt.Sprintf(" (trong đó %d phiếu giấy)", v.Result.Paper)
+	ballots := fmt.Sprintf("%d phiếu", v.Result.Cast+v.Result.Paper)
+	switch {
+	case v.Result.Paper > 0:
+		ballots += fmt.Sprintf(" (trong đó %d phiếu giấy)", v.Result.Paper)
+	case v.Secret:
+		ballots = fmt.Sprintf("phát ra %d phiếu, thu về %d phiếu", v.Result.Issued, v.Result.Cast)
 	}
-	verdict := "không được thông qua"
+	verdict := ": không được thông qua"
 	switch {
 	case v.Choices[0].ID == "yes" && v.Result.Passed:
-		verdict = "được thông qua"
+		verdict = ": được thông qua"
 	case v.Choices[0].ID == "yes":
 	case len(elected) > 0:
-		verdict = "đạt yêu cầu: " + strings.Join(elected, ", ")
+		verdict = ". Đạt yêu cầu: " + strings.Join(elected, ", ")
 	default:
-		verdict = "không có lựa chọn nào đạt yêu cầu"
+		verdict = ". Không có lựa chọn nào đạt yêu cầu"
 	}
-	r.add(e, "vote", v.Item, "Kết quả biểu quyết “%s”: %d phiếu%s; %s. Tính trên %d, cần ít nhất %d: %s.", v.Title,
-		v.Result.Cast+v.Result.Paper, paper, strings.Join(parts, "; "), v.Result.Base, v.Result.Needed, verdict)
+	base := fmt.Sprintf(bases[v.Base], v.Result.Base)
+	r.add(e, "vote", v.Item, "Kết quả %s “%s”: %s; %s. Tính trên %s, cần ít nhất %d phiếu%s.", voting(v.Secret), v.Title,
+		ballots, strings.Join(parts, "; "), base, v.Result.Needed, verdict)
 }
 
 // percent is exact to a tenth, in whole numbers, with a comma.
@@ -290,7 +365,7 @@ func (r *recorder) name(id string) string {
 	return id
 }
 
-// title is the name with the position, or with what a point is.
+// title is the name with the position, or with what a point or a guest is.
 func (r *recorder) title(id string) string {
 	p := r.s.People[id]
 	switch {
@@ -300,6 +375,8 @@ func (r *recorder) title(id string) string {
 		return "Điểm cầu " + p.Name
 	case p.Position != "":
 		return p.Name + " (" + p.Position + ")"
+	case p.Role == RoleGuest:
+		return p.Name + " (khách mời)"
 	}
 	return p.Name
 }
