@@ -70,14 +70,16 @@ func (r *room) clock(b *batch) error {
 
 // decide adds a command's events to the batch.
 func (r *room) decide(b *batch, q *request) error {
-	if seq, ok := r.applied[applied{q.cmd.Actor.ID, q.cmd.ID}]; ok && q.cmd.Actor.ID != "" {
-		b.answers = append(b.answers, func() { q.done <- answer{seq: seq} })
-		return nil
+	var events []meeting.Event
+	var err error
+	if was, ok := r.applied[applied{q.cmd.Actor.ID, q.cmd.ID}]; ok && q.cmd.Actor.ID != "" {
+		err = meeting.Again(was, q.cmd)
+	} else {
+		events, err = meeting.Decide(r.state, q.cmd, b.at)
 	}
-	events, err := meeting.Decide(r.state, q.cmd, b.at)
 	var p *meeting.Problem
 	switch {
-	case errors.As(err, &p) && p.Code == "already_applied": // in this batch
+	case errors.As(err, &p) && p.Code == "already_applied": // before, or in this batch
 		b.answers = append(b.answers, func() { q.done <- answer{seq: p.Seq} })
 		return nil
 	case err != nil:

@@ -40,8 +40,8 @@ type room struct {
 
 	state   *meeting.State
 	writer  *journal.Writer
-	applied map[applied]uint64 // the last event of every command there was
-	past    []past             // every entry, for those who come back
+	applied map[applied]meeting.AppliedCommand // every command there was, without its id
+	past    []past                             // every entry, for those who come back
 
 	watchers map[*Watcher]struct{}
 	devices  map[string]int      // connected watchers by identity
@@ -75,7 +75,7 @@ func newRoom(h *Hub, id string) *room {
 		hub: h, id: id, loaded: make(chan struct{}), quit: make(chan struct{}),
 		still: make(chan struct{}), ended: make(chan struct{}),
 		requests: make(chan *request, maxWaiting), calls: make(chan func(), maxCalls),
-		state: meeting.New(id), applied: make(map[applied]uint64),
+		state: meeting.New(id), applied: make(map[applied]meeting.AppliedCommand),
 		watchers: make(map[*Watcher]struct{}), devices: make(map[string]int),
 		absent: make(map[string]struct{}), progress: make(map[string]struct{}),
 		catching: make(chan catching, maxBehind),
@@ -144,7 +144,8 @@ func (r *room) load(create bool) error {
 // keep remembers a command and its events.
 func (r *room) keep(author, command string, events []meeting.Event, at time.Time) {
 	if command != "" {
-		r.applied[applied{author, command}] = events[len(events)-1].Seq
+		last := events[len(events)-1]
+		r.applied[applied{author, command}] = meeting.AppliedCommand{Seq: last.Seq, Sum: last.Sum}
 	}
 	r.past = append(r.past, past{at, events})
 }
