@@ -70,9 +70,17 @@ func (s *Service) sign(ctx context.Context, voter, session, device string, v bal
 		}
 		// The id is made of vote and request: the same asked twice at a time is one.
 		_, err = s.hub.Apply(ctx, v.Meeting, meeting.Command{ID: ballot.Digest([]byte(v.ID + digest)), Type: "ballot.issue",
-			Actor: meeting.Actor{ID: voter, Device: device}, Body: body})
+			Actor: meeting.Actor{ID: voter, Device: device}, Body: body, Sum: meeting.Sum("ballot.issue", body)})
 		if err != nil {
 			return "", err
+		}
+		// That the id was applied is not enough: the voter can work it out and use it
+		// for something else. Only what is recorded may be signed.
+		if recorded, err = s.voter(ctx, v, voter); err != nil {
+			return "", err
+		}
+		if recorded != digest {
+			return "", alreadyIssued
 		}
 	}
 	return ballot.EncodeBlob(signature), nil

@@ -142,7 +142,12 @@ func (s *Service) give(ctx context.Context, p account.Principal, id string, m me
 			return 0, err
 		}
 	}
-	cmd := meeting.Command{ID: m.ID, Type: m.Type, Actor: actor}
+	cmd := meeting.Command{ID: m.ID, Type: m.Type, Actor: actor, Sum: meeting.Sum(m.Type, m.Body)}
+	if m.Type == "meeting.edit" {
+		if err = s.mayHold(ctx, actor.ID, unit, m.Body); err != nil {
+			return 0, s.hidden(ctx, p, id, err)
+		}
+	}
 	if cmd.Body, err = s.fill(ctx, p, id, m); err != nil {
 		return 0, err
 	}
@@ -156,6 +161,24 @@ func (s *Service) give(ctx context.Context, p account.Principal, id string, m me
 		seq, err = s.hub.Apply(ctx, id, cmd)
 	}
 	return seq, s.hidden(ctx, p, id, err)
+}
+
+// mayHold says whether somebody may give a meeting to the unit that a meeting.edit
+// names: only with the right to prepare meetings there, as when one is made.
+func (s *Service) mayHold(ctx context.Context, identity, unit string, raw json.RawMessage) error {
+	var b meeting.EditMeeting
+	if err := strict(orEmpty(raw), &b); err != nil {
+		return badJSON
+	}
+	if b.Unit == unit {
+		return nil
+	}
+	ps, err := s.o.People.Permissions(ctx, identity, b.Unit)
+	if err == nil && !ps.Has(meeting.PermPrepare) {
+		return &meeting.Problem{Code: "forbidden", Status: 403, Field: "unit", Vi: "Bạn không có quyền chuẩn bị phiên họp của đơn vị này.",
+			En: "You may not prepare meetings of this unit."}
+	}
+	return err
 }
 
 // hidden turns a refusal into "not found" for those who may not know the meeting.
@@ -179,14 +202,15 @@ func (s *Service) hidden(ctx context.Context, p account.Principal, id string, er
 	return err
 }
 
-// asked says whether somebody was offered a vote.
+// asked says whether somebody was offered a vote. To be invited is not enough: of a
+// draft those invited know nothing.
 func asked(st *meeting.State, identity string) bool {
 	for _, p := range st.People {
 		if d := p.Invitation.Delegate; d != nil && d.ID == identity {
 			return true
 		}
 	}
-	return st.People[identity] != nil
+	return false
 }
 
 // create makes a meeting and returns its id.
@@ -225,7 +249,7 @@ func (s *Service) make(ctx context.Context, p account.Principal, commandID strin
 	}
 	// Decided on nothing first: a refused one must leave no meeting behind in memory.
 	id := s.newID(d.Title, actor.ID, commandID)
-	cmd := meeting.Command{ID: commandID, Type: "meeting.create", Actor: actor, Body: body}
+	cmd := meeting.Command{ID: commandID, Type: "meeting.create", Actor: actor, Body: body, Sum: meeting.Sum("meeting.create", body)}
 	if _, err := meeting.Decide(meeting.New(id), cmd, s.o.Now()); err != nil {
 		return "", 0, err
 	}

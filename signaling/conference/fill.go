@@ -112,5 +112,7 @@ func (s *Service) person(ctx context.Context, id string, info *meeting.PersonInf
 		}
 	}
 	info.Name, info.Unit, info.Position = known.Name, known.Unit, known.Position
+	// Somebody's own laptop is asked before its microphone opens, whatever the client says.
+	info.Personal = info.Personal || known.Personal
 	return nil
 }

@@ -184,8 +184,8 @@ type memo struct {
 // author is the caller of notes on a meeting they may see.
 func (s *Service) author(ctx context.Context, id, item string) (string, error) {
 	found := item == ""
-	p, err := s.look(ctx, id, func(st *meeting.State, _ meeting.Viewer) {
-		found = found || st.Agenda.Items[item] != nil
+	p, err := s.look(ctx, id, func(st *meeting.State, v meeting.Viewer) {
+		found = found || meeting.SeesItem(st, v, item)
 	})
 	switch {
 	case err != nil:

@@ -168,7 +168,7 @@ var statuses = []meeting.Status{meeting.Draft, meeting.Submitted, meeting.Return
 	meeting.Ended, meeting.Archived, meeting.Cancelled}
 
 func (s *Service) getList(ctx context.Context, q *listQuery) (*listAnswer, error) {
-	p, err := caller(ctx)
+	p, err := s.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +197,9 @@ func (s *Service) postCreate(ctx context.Context, q *createRequest) (*createAnsw
 }
 
 func (s *Service) getSnapshot(ctx context.Context, q *meetingPath) (*rawAnswer, error) {
+	if _, err := s.reader(ctx); err != nil {
+		return nil, err
+	}
 	p, err := enter(ctx, q.ID)
 	if err != nil {
 		return nil, err
@@ -222,8 +225,10 @@ func (s *Service) getSnapshot(ctx context.Context, q *meetingPath) (*rawAnswer, 
 
 func (s *Service) getConflicts(ctx context.Context, q *meetingPath) (*conflictsAnswer, error) {
 	out := &conflictsAnswer{}
-	var err error
-	out.Body.Items, err = s.conflicts(ctx, q.ID)
+	_, err := s.reader(ctx)
+	if err == nil {
+		out.Body.Items, err = s.conflicts(ctx, q.ID)
+	}
 	return out, err
 }
 
@@ -255,11 +260,17 @@ func (s *Service) postBallot(ctx context.Context, q *ballotRequest) (*ballotAnsw
 }
 
 func (s *Service) getRecord(ctx context.Context, q *meetingPath) (*rawAnswer, error) {
+	if _, err := s.reader(ctx); err != nil {
+		return nil, err
+	}
 	raw, err := s.record(ctx, q.ID)
 	return &rawAnswer{ContentType: "text/plain; charset=utf-8", CacheControl: "no-store", Body: raw}, err
 }
 
 func (s *Service) getAttendance(ctx context.Context, q *meetingPath) (*rawAnswer, error) {
+	if _, err := s.reader(ctx); err != nil {
+		return nil, err
+	}
 	raw, err := s.attendance(ctx, q.ID)
 	return &rawAnswer{ContentType: "text/csv; charset=utf-8", Disposition: `attachment; filename="diem-danh.csv"`,
 		CacheControl: "no-store", Body: raw}, err

@@ -82,6 +82,7 @@ type Service struct {
 	permits  *permitter
 	boxes    *boxes
 	commands *limiter // by session
+	reads    *limiter // by session
 	issues   *limiter // by session
 	casts    *limiter // by address, in memory only
 
@@ -96,6 +97,7 @@ type Service struct {
 // Bounds of what one session, or for casts one address, may ask.
 const (
 	commandsPerSecond, commandsAtOnce = 20, 100
+	readsPerSecond, readsAtOnce       = 20, 200
 	issuesPerSecond, issuesAtOnce     = 1, 10
 	castsPerSecond, castsAtOnce       = 500, 4000 // a hall is one address
 	maxUnitsKnown                     = 10000
@@ -127,6 +129,7 @@ func New(o Options) (*Service, error) {
 	s.permits = newPermitter(s)
 	s.boxes = newBoxes(s)
 	s.commands = newLimiter(commandsPerSecond, commandsAtOnce, o.Now)
+	s.reads = newLimiter(readsPerSecond, readsAtOnce, o.Now)
 	s.issues = newLimiter(issuesPerSecond, issuesAtOnce, o.Now)
 	s.casts = newLimiter(castsPerSecond, castsAtOnce, o.Now)
 	if s.hub != nil {

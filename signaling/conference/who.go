@@ -44,6 +44,17 @@ func enter(ctx context.Context, id string) (account.Principal, error) {
 	return p, nil
 }
 
+// reader is caller for what costs more to answer than to ask for: a copy of a whole
+// meeting, its history, a search. One person's requests must not keep its loop from
+// the others' commands.
+func (s *Service) reader(ctx context.Context) (account.Principal, error) {
+	p, err := caller(ctx)
+	if err == nil && !s.reads.allow(p.SessionID) {
+		return p, tooFast
+	}
+	return p, err
+}
+
 // admitted is enter for who is not in the lobby.
 func admitted(ctx context.Context, id string) (account.Principal, error) {
 	p, err := enter(ctx, id)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"diemcau/signaling/ballot"
@@ -81,8 +83,9 @@ func (x *boxes) wipeAll() bool {
 	return ok
 }
 
-// sweep notes the votes that have a stored key and are not open: a crash may have
-// come between a vote's end and the wiping.
+// sweep notes the votes that have a key, stored or in memory, and are not open: a
+// crash may have come between a vote's end and the wiping, or another process has
+// closed the vote.
 func (x *boxes) sweep() {
 	ctx, cancel := context.WithTimeout(context.Background(), indexWithin)
 	defer cancel()
@@ -91,7 +94,7 @@ func (x *boxes) sweep() {
 		x.s.o.Log.Error("keys of votes cannot be listed", "error", err)
 		return
 	}
-	for _, v := range stored {
+	for _, v := range append(stored, x.held()...) {
 		open := false
 		err := x.s.hub.Look(ctx, v.Meeting, func(st *meeting.State) {
 			vote := st.Votes[v.ID]
@@ -102,6 +105,13 @@ func (x *boxes) sweep() {
 			x.wake()
 		}
 	}
+}
+
+// held are the votes whose key is in memory.
+func (x *boxes) held() []ballot.Vote {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.byVote))
 }
 
 func (x *boxes) stored(ctx context.Context) ([]ballot.Vote, error) {
