@@ -11,17 +11,29 @@ import (
 // the title and the own waiting.
 func Snapshot(s *State, w Viewer) *State {
 	v := look(s, w)
-	if !v.in && !v.lobby {
-		return nil
-	}
-	out := New(s.ID)
-	out.Viewer, out.Seq, out.At, out.Applied = w.ID, s.Seq, s.At, nil
-	if v.lobby {
+	switch {
+	case v.in:
+		return v.copy()
+	case v.lobby:
+		out := v.empty()
 		wait := *s.Lobby[w.ID]
 		out.Lobby[w.ID] = &wait
 		out.Info.Title, out.Info.Status = s.Info.Title, s.Info.Status
 		return out
 	}
+	return nil
+}
+
+func (v *view) empty() *State {
+	out := New(v.s.ID)
+	out.Viewer, out.Seq, out.At, out.Applied = v.id, v.s.Seq, v.s.At, nil
+	return out
+}
+
+// copy copies what a viewer sees who is in the meeting; with no id, what whoever has
+// the same rights sees.
+func (v *view) copy() *State {
+	s, out := v.s, v.empty()
 	out.Info, out.Presiding, out.Floor, out.Interrupted, out.ChatMode = s.Info, s.Presiding, s.Floor, s.Interrupted, s.ChatMode
 	if !v.inner && s.Info.Status != Cancelled {
 		out.Info.Note = ""
@@ -48,25 +60,32 @@ func Snapshot(s *State, w Viewer) *State {
 }
 
 func (v *view) copyPeople(out *State) {
-	for id, p := range v.s.People {
-		if !v.knows(id) {
-			continue
+	for id := range v.s.People {
+		if c := v.copyPerson(id); c != nil {
+			out.People[id] = c
 		}
-		c := *p
-		inv := &c.Invitation
-		own := v.inner || id == v.id
-		if !own {
-			inv.Reason, inv.Substitute, c.Attendance.Reason = "", nil, ""
-		}
-		if !own && (inv.Delegate == nil || inv.Delegate.ID != v.id) {
-			inv.Delegate = nil
-		}
-		inv.Substitute, inv.Delegate = copyOf(inv.Substitute), copyOf(inv.Delegate)
-		out.People[id] = &c
 	}
 	for id, u := range v.s.Units {
 		out.Units[id] = copyOf(u)
 	}
+}
+
+// copyPerson is nil for whom the viewer does not see.
+func (v *view) copyPerson(id string) *Person {
+	if !v.knows(id) {
+		return nil
+	}
+	c := *v.s.People[id]
+	inv := &c.Invitation
+	own := v.inner || id == v.id
+	if !own {
+		inv.Reason, inv.Substitute, c.Attendance.Reason = "", nil, ""
+	}
+	if !own && (inv.Delegate == nil || inv.Delegate.ID != v.id) {
+		inv.Delegate = nil
+	}
+	inv.Substitute, inv.Delegate = copyOf(inv.Substitute), copyOf(inv.Delegate)
+	return &c
 }
 
 func copyOf[T any](p *T) *T {
@@ -96,11 +115,15 @@ func (v *view) copyQueue(q *Queue) *Queue {
 	c.Waiting, c.UnitTime = nonEmpty(q.Waiting), maps.Clone(q.UnitTime)
 	c.Requests = make(map[string]*Request, len(q.Requests))
 	for id, r := range q.Requests {
-		rc := *r
-		if !v.inner && r.Person != v.id {
-			rc.Reason = ""
-		}
-		c.Requests[id] = &rc
+		c.Requests[id] = v.copyRequest(r)
+	}
+	return &c
+}
+
+func (v *view) copyRequest(r *Request) *Request {
+	c := *r
+	if !v.inner && r.Person != v.id {
+		c.Reason = ""
 	}
 	return &c
 }
@@ -129,7 +152,7 @@ func keep[T any](out, in map[string]*T, v *view) {
 }
 
 func (v *view) copyVote(w *Vote) *Vote {
-	if !v.inner && w.OpenedAt.IsZero() {
+	if !v.seesVote(w) {
 		return nil
 	}
 	c := *w
@@ -137,11 +160,10 @@ func (v *view) copyVote(w *Vote) *Vote {
 	c.Quorum = copyOf(w.Quorum)
 	c.Issued, c.Casts, c.Revisions = v.own(w.Issued), nil, nil
 	c.Result, c.Paper = nil, nil
-	all := v.bench && !w.ClosedAt.IsZero() || w.State == "published" && w.Names
 	switch {
 	case w.Secret:
 		c.Ballots = nil
-	case all:
+	case v.seesBallots(w):
 		c.Ballots = maps.Clone(w.Ballots)
 	default:
 		c.Ballots = map[string][]string{}
@@ -158,6 +180,14 @@ func (v *view) copyVote(w *Vote) *Vote {
 		c.Result, c.Paper = w.Result.clone(), w.Paper.clone()
 	}
 	return &c
+}
+
+func (v *view) seesVote(w *Vote) bool { return v.inner || !w.OpenedAt.IsZero() }
+
+// seesBallots says whether the viewer sees who voted what in an open vote; the own
+// ballot everybody sees.
+func (v *view) seesBallots(w *Vote) bool {
+	return v.bench && !w.ClosedAt.IsZero() || w.State == "published" && w.Names
 }
 
 func (v *view) copyConclusion(k *Conclusion) *Conclusion {
