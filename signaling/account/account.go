@@ -75,6 +75,13 @@ type Record struct {
 	At     time.Time
 }
 
+// Over is a session that is over.
+type Over struct {
+	Session string // its id
+	Who     string // user:<id>, point:<id> or guest:<id>
+	Expired bool   // its time was up; false: somebody or something ended it
+}
+
 // Options are what a Service needs. Those without a default must be set.
 type Options struct {
 	DB     *store.DB
@@ -106,9 +113,9 @@ type Options struct {
 	Log *slog.Logger     // slog.Default
 	// Audit is called for each action, refused ones too; it must not block.
 	Audit func(ctx context.Context, record Record)
-	// Ended is called with the ids of sessions that were ended before their
-	// time, so that their sockets can be closed; it must not block.
-	Ended func(sessionIDs []string)
+	// Ended is called with sessions that are over, so that their sockets can be
+	// closed; it must not block.
+	Ended func(over []Over)
 	// GuestChanged is called when a guest came to a lobby, was admitted or
 	// refused; it must not block.
 	GuestChanged func(guest Guest)
@@ -180,7 +187,7 @@ func complete(o *Options) error {
 		o.Audit = func(context.Context, Record) {}
 	}
 	if o.Ended == nil {
-		o.Ended = func([]string) {}
+		o.Ended = func([]Over) {}
 	}
 	if o.GuestChanged == nil {
 		o.GuestChanged = func(Guest) {}
@@ -196,9 +203,9 @@ func millis(t time.Time) int64 { return t.UnixMilli() }
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // ended tells the owner of sockets which sessions are over.
-func (s *Service) ended(ids []string) {
-	if len(ids) > 0 {
-		s.options.Ended(ids)
+func (s *Service) ended(over []Over) {
+	if len(over) > 0 {
+		s.options.Ended(over)
 	}
 }
 

@@ -21,6 +21,11 @@
 // from its point before somebody signs in on it, because signing in would silently
 // end its enrolment, and because a room's machine is a place where many come by.
 //
+// The owner of sockets and media is told of each session that is over (Options.Ended):
+// of one that was ended at once, of one that expired within a second (Run keeps a
+// timer for the first to expire), and of those whose owner the directory disabled
+// without a word to us when EndGone is called.
+//
 // # Guessing passwords, and locking people out
 //
 // An attempt is counted before it is checked and taken back when it is right, so

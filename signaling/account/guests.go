@@ -116,7 +116,7 @@ func (s *Service) guestLink(ctx context.Context, id string) (GuestLink, error) {
 // Whoever was admitted stays: that was decided by a person.
 func (s *Service) revokeLink(ctx context.Context, id, by string) error {
 	var gone []Guest
-	var ended []string
+	var ended []Over
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		gone, ended = nil, nil
 		now := millis(s.now())
@@ -133,11 +133,11 @@ func (s *Service) revokeLink(ctx context.Context, id, by string) error {
 			return err
 		}
 		for _, g := range gone {
-			ids, err := deleteSessions(ctx, tx, `kind = $1 AND subject = $2`, string(KindGuest), g.ID)
+			over, err := deleteSessions(ctx, tx, `kind = $1 AND subject = $2`, string(KindGuest), g.ID)
 			if err != nil {
 				return err
 			}
-			ended = append(ended, ids...)
+			ended = append(ended, over...)
 		}
 		return nil
 	})
@@ -183,7 +183,7 @@ func (s *Service) redeem(ctx context.Context, token, name string, c client, repl
 	if err != nil {
 		return "", g, n, err
 	}
-	var ended []string
+	var ended []Over
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		ended = nil
 		now := s.now()
@@ -272,7 +272,7 @@ func (s *Service) Refuse(ctx context.Context, guestID, by string) (Guest, error)
 	return g, err
 }
 
-func (s *Service) decide(ctx context.Context, id, by string, state GuestState, where string) (g Guest, ended []string, err error) {
+func (s *Service) decide(ctx context.Context, id, by string, state GuestState, where string) (g Guest, ended []Over, err error) {
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		ended = nil
 		var err error

@@ -214,9 +214,9 @@ func (h *Handler) deleteOneSession(w http.ResponseWriter, r *http.Request) {
 	id := chi.URLParam(r, "id")
 	err := error(problemNotFound)
 	if validID(id) {
-		var ids []string
-		ids, err = h.service.endSessions(r.Context(), `id = $1 AND kind = $2 AND subject = $3`, id, string(KindUser), p.ID)
-		if err == nil && len(ids) == 0 {
+		var over []Over
+		over, err = h.service.endSessions(r.Context(), `id = $1 AND kind = $2 AND subject = $3`, id, string(KindUser), p.ID)
+		if err == nil && len(over) == 0 {
 			err = problemNotFound
 		}
 	}

@@ -128,7 +128,7 @@ type bench struct {
 
 	mu      sync.Mutex
 	records []Record // guarded by mu
-	ended   []string // guarded by mu
+	ended   []Over   // guarded by mu
 	guests  []Guest  // guarded by mu
 }
 
@@ -154,10 +154,10 @@ func newBench(t *testing.T, db *store.DB, change ...func(*Options)) *bench {
 			defer b.mu.Unlock()
 			b.records = append(b.records, r)
 		},
-		Ended: func(ids []string) {
+		Ended: func(over []Over) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.ended = append(b.ended, ids...)
+			b.ended = append(b.ended, over...)
 		},
 		GuestChanged: func(g Guest) {
 			b.mu.Lock()
@@ -209,10 +209,13 @@ func (b *bench) lastRecord() Record {
 	return records[len(records)-1]
 }
 
-func (b *bench) endedIDs() []string {
+func (b *bench) endedIDs() (ids []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]string(nil), b.ended...)
+	for _, o := range b.ended {
+		ids = append(ids, o.Session)
+	}
+	return ids
 }
 
 // browser is a client with cookies.

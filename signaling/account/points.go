@@ -71,7 +71,7 @@ func (s *Service) enrolDevice(ctx context.Context, code, label string, c client,
 	if wait, err := s.reserve(ctx, counters); err != nil || wait > 0 {
 		return "", n, throttledOr(err, wait)
 	}
-	var ended []string
+	var ended []Over
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		ended = nil
 		var point, madeBy string

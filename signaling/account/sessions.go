@@ -119,7 +119,7 @@ type client struct{ address, label string }
 
 // insertSession starts a session and ends the oldest of a user who has too many.
 // It fills in the id, the token's hash and the times.
-func (s *Service) insertSession(ctx context.Context, tx *sql.Tx, n *session) (token string, ended []string, err error) {
+func (s *Service) insertSession(ctx context.Context, tx *sql.Tx, n *session) (token string, ended []Over, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", nil, err
@@ -141,35 +141,37 @@ func (s *Service) insertSession(ctx context.Context, tx *sql.Tx, n *session) (to
 	return token, ended, err
 }
 
-// deleteSessions ends the sessions that where finds and answers their ids.
-func deleteSessions(ctx context.Context, tx *sql.Tx, where string, args ...any) (ids []string, err error) {
-	rows, err := tx.QueryContext(ctx, `DELETE FROM account_sessions WHERE `+where+` RETURNING id`, args...) //nolint:gosec // G202: where is a constant of ours
+// deleteSessions ends the sessions that where finds and answers which they were.
+func deleteSessions(ctx context.Context, tx *sql.Tx, where string, args ...any) (over []Over, err error) {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM account_sessions WHERE `+where+` RETURNING id, kind, subject`, args...) //nolint:gosec // G202: where is a constant of ours
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var o Over
+		var kind, subject string
+		if err := rows.Scan(&o.Session, &kind, &subject); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		o.Who = kind + ":" + subject
+		over = append(over, o)
 	}
-	return ids, rows.Err()
+	return over, rows.Err()
 }
 
 // endSessions is deleteSessions in a transaction of its own; it tells the owner
 // of sockets.
-func (s *Service) endSessions(ctx context.Context, where string, args ...any) (ids []string, err error) {
+func (s *Service) endSessions(ctx context.Context, where string, args ...any) (over []Over, err error) {
 	err = s.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		ids, err = deleteSessions(ctx, tx, where, args...)
+		over, err = deleteSessions(ctx, tx, where, args...)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.ended(ids)
-	return ids, nil
+	s.ended(over)
+	return over, nil
 }
 
 // EndSessions ends all sessions of a user at once, as when the user is disabled

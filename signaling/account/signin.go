@@ -162,7 +162,7 @@ func (s *Service) secondStep(ctx context.Context, a attempt, userID string, know
 // fails when the password was changed since held was read: whoever changed it
 // ended all sessions, and this one must not come after.
 func (s *Service) startUser(ctx context.Context, n *session, replaces string, held *credentials) (token string, err error) {
-	var ended []string
+	var ended []Over
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		ended = nil
 		if held != nil {
@@ -237,20 +237,20 @@ func (s *Service) SetPassword(ctx context.Context, user User, password string, m
 	}
 	hash := s.hasher.hash(text)
 	leave()
-	var ids []string
+	var over []Over
 	err = s.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		ids, err = s.storePassword(ctx, tx, user.ID, hash, mustChange)
+		over, err = s.storePassword(ctx, tx, user.ID, hash, mustChange)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.ended(ids)
+	s.ended(over)
 	return nil
 }
 
 // storePassword stores a new password's hash and ends all sessions of the user.
-func (s *Service) storePassword(ctx context.Context, tx *sql.Tx, userID, hash string, mustChange bool) (ended []string, err error) {
+func (s *Service) storePassword(ctx context.Context, tx *sql.Tx, userID, hash string, mustChange bool) (ended []Over, err error) {
 	must := 0
 	if mustChange {
 		must = 1
@@ -268,18 +268,18 @@ func (s *Service) storePassword(ctx context.Context, tx *sql.Tx, userID, hash st
 
 // RemovePassword leaves a user with single sign-on only and ends all sessions.
 func (s *Service) RemovePassword(ctx context.Context, userID string) error {
-	var ids []string
+	var over []Over
 	err := s.db.Write(ctx, func(tx *sql.Tx) (err error) {
 		if _, err = tx.ExecContext(ctx, `DELETE FROM account_passwords WHERE user_id = $1`, userID); err != nil {
 			return err
 		}
-		ids, err = deleteSessions(ctx, tx, `kind = $1 AND subject = $2`, string(KindUser), userID)
+		over, err = deleteSessions(ctx, tx, `kind = $1 AND subject = $2`, string(KindUser), userID)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.ended(ids)
+	s.ended(over)
 	return nil
 }
 
@@ -325,7 +325,7 @@ func (s *Service) changePassword(ctx context.Context, p Principal, old, password
 	hash := s.hasher.hash(text)
 	leave()
 	in.device = deviceOf(marks, p.ID)
-	var ended []string
+	var ended []Over
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		now, err := readCredentials(ctx, tx.QueryRowContext, p.ID)
 		if err != nil {

@@ -15,6 +15,10 @@
 // state of a meeting once, so that none of their queues grows with the number of
 // events.
 //
+// A session that is over takes with it what it opened: its sockets, and, unless only
+// its time was up, its places in the media (SessionsEnded, seats). What somebody sees
+// by a right of the directory ends with the right (RightsChanged).
+//
 // A secret ballot takes another way on purpose: see BallotBox and
 // docs/secret-votes.md.
 //

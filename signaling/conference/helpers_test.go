@@ -266,7 +266,7 @@ func newBench(t *testing.T, db *store.DB) *bench {
 	require.NoError(t, err)
 	b.accounts, err = account.New(t.Context(), account.Options{DB: db, Users: b.town, Points: b.town, Access: b.town, Key: key,
 		Hash: account.HashParams{MemoryKiB: 64, Passes: 1, Lanes: 1}, Log: b.log,
-		Ended: func(ids []string) { b.s.SessionsEnded(ids) }})
+		Ended: func(over []account.Over) { b.s.SessionsEnded(over) }})
 	require.NoError(t, err)
 	b.start()
 	t.Cleanup(func() { b.stop() })

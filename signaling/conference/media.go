@@ -14,6 +14,7 @@ import (
 
 	"diemcau/signaling/live"
 	"diemcau/signaling/meeting"
+	"diemcau/signaling/problem"
 )
 
 const (
@@ -83,6 +84,8 @@ func (s *Service) join(ctx context.Context, id, device string, beside bool) (tic
 		err = badDevice
 	case !g.Join:
 		err = notOpen
+	case !s.seats.take(p.SessionID, seat{id, identity}):
+		err = problem.NotSignedIn // since this request began
 	default:
 		t = ticket{URL: "/rtc", Identity: identity, Room: id, Grant: g}
 		t.Token, err = s.o.Tokens.Mint(claims(id, identity, name, role, g), tokenFor)
@@ -141,6 +144,9 @@ func (s *Service) Admit(ctx context.Context, room, identity string) (g meeting.G
 	case err != nil:
 		return meeting.Grant{}, true, err
 	}
+	if s.seats.isBarred(room, identity) {
+		return meeting.Grant{}, true, nil
+	}
 	// What changes between here and the moment at which the SFU lists the
 	// participant would be missed.
 	s.permits.later(room)
@@ -176,10 +182,32 @@ func (m *permitter) at(id string, when time.Time) {
 		m.dirty[id] = when
 	}
 	m.mu.Unlock()
+	m.poke()
+}
+
+// poke has the loop look what is to be done.
+func (m *permitter) poke() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
+}
+
+// expel adds to ids the meetings in which somebody has a seat by a session that is
+// not known, and one of theirs was ended.
+func (m *permitter) expel(ids []string) []string {
+	leavers := m.s.seats.leavers()
+	if len(leavers) == 0 {
+		return ids
+	}
+	for room, there := range m.given {
+		for identity := range there {
+			if m.s.seats.stray(leavers, room, identity) && !slices.Contains(ids, room) {
+				ids = append(ids, room)
+			}
+		}
+	}
+	return ids
 }
 
 // due takes the meetings whose time has come, and says when the next is.
@@ -219,7 +247,7 @@ func (m *permitter) loop() {
 			return
 		}
 		ids, next := m.due(time.Now())
-		for _, id := range ids {
+		for _, id := range m.expel(ids) {
 			if err := m.set(ctx, id); err != nil && ctx.Err() == nil {
 				m.s.metrics.permits.WithLabelValues("failed").Inc()
 				m.s.o.Log.Warn("grants not set; trying again", "meeting", id, "error", err)
@@ -258,6 +286,9 @@ func (m *permitter) set(ctx context.Context, id string) error {
 	m.given[id] = fresh // what fails is missing there and is set again
 	var errs []error
 	for identity, g := range grants {
+		if m.s.seats.isBarred(id, identity) {
+			g = meeting.Grant{}
+		}
 		if old, ok := given[identity]; ok && same(old, g) {
 			fresh[identity] = g
 			continue

@@ -78,6 +78,8 @@ type Service struct {
 	keys    *ballot.Keys
 
 	sockets  *sockets
+	over     *endings
+	seats    *seats
 	index    *indexer
 	permits  *permitter
 	boxes    *boxes
@@ -124,7 +126,8 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s.keys = ballot.NewKeys(4)
-	s.sockets = newSockets()
+	s.over = newEndings(o.Now)
+	s.sockets, s.seats = newSockets(s.over), newSeats(s.over, o.Now)
 	s.index = newIndexer(s)
 	s.permits = newPermitter(s)
 	s.boxes = newBoxes(s)

@@ -9,6 +9,10 @@
 // file and the store are closed. What was acknowledged is on disk at every
 // moment; the order only lets what is under way finish.
 //
+// Whatever changes the directory has those looked at anew who are signed in and
+// connected (rights); a guest who leaves, or is sent away in one place, is gone in
+// both (lobby).
+//
 // Files in the data directory: account.key (sealed secrets of signing in),
 // ballot.key (sealed keys of open secret votes), journal.key, journal.pub and
 // journal.heads. A backup of the database holds none of them.

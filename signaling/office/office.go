@@ -130,6 +130,9 @@ func (f *Office) open(ctx context.Context) (err error) {
 	}
 	f.lobby.start(f.hub, f.accounts)
 	f.closing(quiet(f.lobby.close))
+	looking := newRights(f.o.Log.With("part", "rights"), f.accounts.EndGone, f.conference.RightsChanged)
+	f.directory.OnChange(looking.changed)
+	f.closing(quiet(looking.close))
 	if f.o.Demo {
 		return f.demo(ctx)
 	}
@@ -165,7 +168,7 @@ func (f *Office) openAccounts(ctx context.Context) (err error) {
 		DB: f.db, Users: &users{db: f.db, directory: f.directory, oidc: f.o.OIDC, log: f.o.Log}, Points: points{f.directory},
 		Access: &access{directory: f.directory, hub: f.hub}, Key: key, HTTPS: f.o.HTTPS, Origins: f.o.Origins, Hash: f.o.Hash,
 		Now: f.o.Now, Log: f.o.Log.With("part", "account"), Audit: f.note,
-		Ended: f.conference.SessionsEnded, GuestChanged: f.lobby.changed,
+		Ended: f.sessionsEnded, GuestChanged: f.lobby.changed,
 	}
 	if f.o.OIDC != nil {
 		options.OIDC = &f.o.OIDC.OIDCOptions
@@ -186,6 +189,11 @@ func (f *Office) openAccounts(ctx context.Context) (err error) {
 		return nil
 	})
 	return nil
+}
+
+// sessionsEnded closes what sessions had open.
+func (f *Office) sessionsEnded(over []account.Over) {
+	f.conference.SessionsEnded(over)
 }
 
 // note takes a line of the sign-in package, which does not wait.
