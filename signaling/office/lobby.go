@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ const (
 	lobbyQueue    = 1024
 	lobbyPatience = 10 * time.Second
 	lobbyService  = "svc:lobby"
+	guestPrefix   = "guest:"
 )
 
 func newLobby(log *slog.Logger) *lobby {
@@ -85,11 +87,19 @@ func (l *lobby) later(change func(ctx context.Context) error) {
 // committed does at the sign-in package what a meeting's desk decided.
 func (l *lobby) committed(events []meeting.Event) {
 	for _, e := range events {
-		settled, ok := e.Body.(*meeting.LobbySettled)
-		if !ok || e.By == settled.Guest || e.By == lobbyService {
+		var guest string
+		admitted := false
+		switch b := e.Body.(type) {
+		case *meeting.LobbySettled:
+			guest, admitted = b.Guest, b.Admitted
+		case *meeting.PersonRemoved:
+			guest = b.Person
+		}
+		id, ok := strings.CutPrefix(guest, guestPrefix)
+		if !ok || e.By == guest || e.By == lobbyService {
 			continue // who left, and what came from here
 		}
-		id, by, admitted := strings.TrimPrefix(settled.Guest, "guest:"), e.By, settled.Admitted
+		by := e.By
 		l.later(func(ctx context.Context) error {
 			if admitted {
 				_, err := l.accounts.Admit(ctx, id, by)
@@ -103,7 +113,7 @@ func (l *lobby) committed(events []meeting.Event) {
 
 // changed does at the meeting what happened at the sign-in package.
 func (l *lobby) changed(g account.Guest) {
-	guest := "guest:" + g.ID
+	guest := guestPrefix + g.ID
 	desk := meeting.Actor{ID: lobbyService, Permissions: meeting.Permissions(meeting.PermOperate, meeting.PermPrepare)}
 	l.later(func(ctx context.Context) error {
 		switch g.State {
@@ -111,14 +121,37 @@ func (l *lobby) changed(g account.Guest) {
 			err := l.apply(ctx, g.Meeting, desk, "lobby.settle", meeting.SettleLobby{Guest: guest, Admit: g.State == account.GuestAdmitted})
 			var refused *meeting.Problem
 			if g.State == account.GuestRefused && errors.As(err, &refused) {
-				// Let in before, and now sent away.
-				return l.apply(ctx, g.Meeting, desk, "person.remove", meeting.RemovePerson{PersonCommand: meeting.PersonCommand{Person: guest}})
+				// Let in before, and now sent away. Once the session runs there must be a note.
+				err = l.apply(ctx, g.Meeting, desk, "person.remove",
+					meeting.RemovePerson{PersonCommand: meeting.PersonCommand{Person: guest, Note: "Khách được mời ra khỏi phiên họp"}})
+				if errors.As(err, &refused) && refused.Code != "not_found" {
+					return fmt.Errorf("a guest who was sent away stays in the list of people: %s", refused.Code) // to be logged
+				}
 			}
 			return err
 		default:
 			return l.apply(ctx, g.Meeting, meeting.Actor{ID: guest, Name: g.Name}, "lobby.enter", meeting.EnterLobby{Name: g.Name})
 		}
 	})
+}
+
+// left has the guests leave the lobby whose session is over: who signed out, came
+// anew by the link, or waited too long. Nobody could be let in any more, and the
+// lobby of a meeting is not endless.
+func (l *lobby) left(over []account.Over) {
+	for _, o := range over {
+		id, ok := strings.CutPrefix(o.Who, guestPrefix)
+		if !ok {
+			continue
+		}
+		l.later(func(ctx context.Context) error {
+			g, err := l.accounts.Guest(ctx, id)
+			if err != nil || g.State != account.GuestLobby {
+				return err
+			}
+			return l.apply(ctx, g.Meeting, meeting.Actor{ID: lobbyService}, "lobby.leave", meeting.LeaveLobby{Guest: o.Who})
+		})
+	}
 }
 
 func (l *lobby) apply(ctx context.Context, id string, by meeting.Actor, kind string, body any) error {

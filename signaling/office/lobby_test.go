@@ -46,8 +46,14 @@ func TestLobbyIsOne(t *testing.T) {
 		w, id := come()
 		becomes(id, true, false)
 		w.expect(http.StatusForbidden, "in_lobby", "GET", "/meetings", nil)
+		waiting := w.watch(DemoMeeting)
 		desk.expect(http.StatusOK, "", "POST", "/guests/"+id+"/admit", nil)
 		becomes(id, false, true)
+		// The socket of who could only wait is opened anew, and then takes commands.
+		require.Equal(t, 4002, closed(t, waiting))
+		in := w.watch(DemoMeeting)
+		require.NoError(t, in.WriteJSON(fields{"id": "c", "type": "chat.send", "body": fields{"text": "xin chào"}}))
+		require.NotEqual(t, "in_lobby", answered(t, in, "c"))
 		w.expect(http.StatusOK, "", "GET", "/meetings/"+DemoMeeting, nil)
 		desk.expect(http.StatusOK, "", "POST", "/guests/"+id+"/refuse", nil)
 		becomes(id, false, false)
@@ -61,9 +67,41 @@ func TestLobbyIsOne(t *testing.T) {
 		},
 			10*time.Second, 5*time.Millisecond)
 
+		out := func(w *browser) {
+			t.Helper()
+			require.Eventually(t, func() bool { return w.do("GET", "/me", nil).StatusCode == http.StatusUnauthorized }, 10*time.Second, 5*time.Millisecond)
+		}
+		// Let in before, and taken out of the meeting: that is the end of the session.
+		desk.expect(http.StatusOK, "", "POST", "/meetings/"+DemoMeeting+"/commands", fields{"id": "r-" + id, "type": "person.remove",
+			"body": fields{"person": "guest:" + id, "note": "xong việc"}})
+		becomes(id, false, false)
+		out(w)
+
 		w, id = come()
 		becomes(id, true, false)
 		settle(id, false)
-		require.Eventually(t, func() bool { return w.do("GET", "/me", nil).StatusCode == http.StatusUnauthorized }, 10*time.Second, 5*time.Millisecond)
+		out(w)
+
+		// Who leaves, or comes anew, does not go on waiting.
+		w, id = come()
+		becomes(id, true, false)
+		again := w.expect(http.StatusCreated, "", "POST", "/guest-links/redeem", fields{"token": token, "name": "Lê Khách"})
+		w.csrf = again.text(t, "csrfToken")
+		becomes(again.text(t, "id"), true, false)
+		becomes(id, false, false)
+		w.expect(http.StatusOK, "", "DELETE", "/session", nil)
+		becomes(again.text(t, "id"), false, false)
+
+		// The same while the session runs, when the list of people is fixed.
+		chair := b.browser(t)
+		chair.signIn("chutoa", DemoPassword)
+		chair.expect(http.StatusOK, "", "POST", "/meetings/"+DemoMeeting+"/commands", fields{"id": "start", "type": "meeting.start", "body": fields{}})
+		w, id = come()
+		becomes(id, true, false)
+		desk.expect(http.StatusOK, "", "POST", "/guests/"+id+"/admit", nil)
+		becomes(id, false, true)
+		desk.expect(http.StatusOK, "", "POST", "/guests/"+id+"/refuse", nil)
+		becomes(id, false, false)
+		out(w)
 	})
 }
