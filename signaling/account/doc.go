@@ -30,14 +30,17 @@
 //
 // An attempt is counted before it is checked and taken back when it is right, so
 // attempts made at the same moment all count. Counters are in the store: a restart
-// forgets nothing. After 3 failures of an account each doubles the pause from a
-// second; the 10th locks it for 15 minutes. An address has 20 free failures, as an
-// office is behind one, and an account of one's own does not wash it clean.
+// forgets nothing. After 3 failures at an account from one network each doubles the
+// pause from a second; the 10th locks it for that network for 15 minutes. All networks
+// together have 30 free failures at an account, and the 50th locks it for half an
+// hour, so that there are no more than 100 guesses in an hour. An address has 20 free
+// failures, as an office is behind one, and an account of one's own does not wash it
+// clean. The address is that of the connection, or what a trusted proxy says.
 //
-// Locking gives anybody who knows a login the power to lock its owner out. So a
-// browser in which the user signed in before has a cookie, signed, that gives it a
-// counter of its own, of the same limits, and exempts it from the counters of the
-// account and of the address. Strangers cannot fill that counter. The cookie lets
+// Locking gives whoever knows a login, and has many addresses, the power to lock its
+// owner out. So a browser in which the user signed in before has a cookie, signed,
+// that gives it a counter of its own, of a network's limits, and exempts it from the
+// counters of the account and of the address. Strangers cannot fill that counter. The cookie lets
 // nobody in: stolen, it is worth 10 more guesses each 15 minutes. A new password
 // makes all browsers unknown. The owner at a new device can still be kept waiting
 // for as long as an attack lasts; single sign-on and the devices known before are

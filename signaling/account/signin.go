@@ -95,9 +95,11 @@ func (s *Service) signInCounters(a attempt, userID string, epoch int64) (counter
 			return []counter{{"device " + mark.device + " " + userID, &limitAccount}}, mark
 		}
 	}
+	account, network := s.loginCounter("password", userID, a.login), addressName(a.client.address)
 	return []counter{
-		{s.loginCounter("password", userID, a.login), &limitAccount},
-		{"password address " + addressName(a.client.address), &limitAddress},
+		{account + " from " + network, &limitAccount},
+		{account, &limitAccountAll},
+		{"password address " + network, &limitAddress},
 	}, deviceMark{}
 }
 

@@ -133,7 +133,7 @@ func TestOwnersDeviceIsNotLockedOut(t *testing.T) {
 		owner.expect(http.StatusOK, "", "DELETE", "/session", nil)
 		owner.csrf = ""
 		other.signIn("quantri", goodPass)
-		lockOut(t, b, "lan.le", "password user lan")
+		lockOut(t, b, "lan.le", "password user lan from 127.0.0.1/32")
 
 		b.browser().expect(http.StatusTooManyRequests, "", "POST", "/session", fields{"login": "lan.le", "password": goodPass})
 		mark := owner.cookie("diemcau-device")
@@ -170,9 +170,43 @@ func TestOwnersDeviceIsNotLockedOut(t *testing.T) {
 		// A new password makes the device unknown.
 		b.clock.forward(time.Hour)
 		require.NoError(t, b.service.SetPassword(t.Context(), b.people.users["lan"], "mật khẩu mới toanh", false))
-		lockOut(t, b, "lan.le", "password user lan")
+		lockOut(t, b, "lan.le", "password user lan from 127.0.0.1/32")
 		owner.csrf = ""
 		require.Equal(t, http.StatusTooManyRequests, owner.try("lan.le", "mật khẩu mới toanh").StatusCode)
+	})
+}
+
+// Somebody at one address locks an account for that address, and not for its owner
+// at a new device elsewhere. Many addresses together do lock it.
+func TestLockingOutFromOneAddress(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		tried := 0
+		try := func(address, password string) error {
+			_, err := b.service.signIn(t.Context(), attempt{login: "lan.le", password: password, client: client{address: address}})
+			if errors.Is(err, problemCredentials) {
+				tried++
+			}
+			return err
+		}
+		throttled := func(err error) bool { return statusOf(err).Code == problemThrottled.Code }
+		for range 15 {
+			require.Error(t, try("10.0.0.1", "sai mật khẩu rồi"))
+			b.clock.forward(31 * time.Second)
+		}
+		require.Equal(t, 10, tried)
+		require.True(t, throttled(try("10.0.0.1", goodPass)))
+		require.NoError(t, try("10.0.0.2", goodPass))
+		require.True(t, throttled(try("10.0.0.1", goodPass)), "the owner's success gives the other no more guesses")
+
+		tried = 0
+		for i := range 60 {
+			require.Error(t, try(fmt.Sprintf("10.1.0.%d", i), "sai mật khẩu rồi"))
+			b.clock.forward(31 * time.Second)
+		}
+		require.Equal(t, 50, tried, "and then half an hour nothing: no more than 100 in an hour")
+		require.True(t, throttled(try("10.0.0.3", goodPass)))
+		b.clock.forward(limitAccountAll.lock)
+		require.NoError(t, try("10.0.0.3", goodPass))
 	})
 }
 

@@ -27,10 +27,14 @@ type limit struct {
 }
 
 var (
-	// Guesses at one account's password from unknown devices, or from one known
-	// device.
+	// Guesses at one account's password from the unknown devices of one network, or
+	// from one known device.
 	limitAccount = limit{free: 3, first: time.Second, most: 30 * time.Second,
 		lockAfter: 10, lock: 15 * time.Minute, mostLock: 15 * time.Minute, quiet: time.Hour}
+	// Guesses at one account's password from all unknown devices: somebody at one
+	// address cannot lock the account for the owner, who is at another.
+	limitAccountAll = limit{free: 30, first: time.Second, most: 30 * time.Second,
+		lockAfter: 50, lock: 30 * time.Minute, mostLock: 30 * time.Minute, quiet: time.Hour}
 	// Guesses at the one-time code by who knows the password: 3 of a million
 	// codes are right at a time, so locks double.
 	limitCode = limit{free: 3, first: time.Second, most: 30 * time.Second,
@@ -44,7 +48,8 @@ var (
 		lockAfter: 5, lock: 15 * time.Minute, mostLock: 24 * time.Hour, quiet: 24 * time.Hour, keep: true}
 	limitEnrolAll = limit{free: 10, lockAfter: 10, lock: 10 * time.Minute, mostLock: 24 * time.Hour,
 		quiet: 2 * time.Hour, keep: true}
-	// Guest links cannot be guessed; this keeps one address from filling tables.
+	// Guest links cannot be guessed, nor what a single sign-on provider answers; this
+	// keeps one address from filling tables and from asking the provider at will.
 	limitLink = limit{free: 20, first: time.Second, most: time.Minute,
 		lockAfter: 60, lock: 15 * time.Minute, mostLock: time.Hour, quiet: time.Hour, keep: true}
 )
