@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -95,6 +96,10 @@ func newProvider(o OIDCOptions, now func() time.Time) (*provider, error) {
 	if o.ClientID == "" {
 		return nil, errors.New("account: single sign-on needs a client id")
 	}
+	if u, err := url.Parse(o.Issuer); err != nil || u.Scheme != "https" && !loopback(u.Hostname()) {
+		// Whoever is on the way would answer with keys of their own and be anybody.
+		return nil, fmt.Errorf("account: the single sign-on issuer %q must be https://", o.Issuer)
+	}
 	if o.Scopes == nil {
 		o.Scopes = []string{"profile", "email"}
 	}
@@ -114,6 +119,11 @@ func newProvider(o OIDCOptions, now func() time.Time) (*provider, error) {
 	client.Transport = boundedTransport{client.Transport}
 	return &provider{options: o, now: now, client: &client,
 		looking: make(chan struct{}, 1), slots: make(chan struct{}, maxExchanges)}, nil
+}
+
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // boundedTransport cuts answers off after maxProviderAnswer bytes.
@@ -177,10 +187,16 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 	defer p.mu.Unlock()
 	if err != nil {
 		p.failedAt = p.now()
-		return nil, fmt.Errorf("%w: %w", errProviderDown, err)
+		return nil, providerDown(err)
 	}
 	p.found = found
 	return found, nil
+}
+
+// providerDown keeps of an error what fits into a line of the log: it may hold a
+// whole page of the provider's.
+func providerDown(err error) error {
+	return fmt.Errorf("%w: %s", errProviderDown, cleaned(err.Error(), 300))
 }
 
 func (p *provider) lookUp(ctx context.Context) (*discovered, error) {
@@ -223,7 +239,7 @@ func (p *provider) redeem(ctx context.Context, d *discovered, code, verifier, no
 	case errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError:
 		return Claims{}, "", fmt.Errorf("%w: the code: %s", errIDToken, cleaned(refused.ErrorCode, 40))
 	case err != nil:
-		return Claims{}, "", fmt.Errorf("%w: %w", errProviderDown, err)
+		return Claims{}, "", providerDown(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" || len(raw) > maxIDToken {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -141,6 +142,7 @@ func TestSingleSignOnRefuses(t *testing.T) {
 		p.mu.Lock()
 		p.claims, p.sign = nil, genuine
 		p.mu.Unlock()
+		b.clock.forward(time.Minute) // so many failures are throttled
 		w := b.browser()
 		require.Equal(t, http.StatusSeeOther, w.back(w.begin(p, "/")).StatusCode, "the unspoilt one must pass")
 	})
@@ -253,11 +255,46 @@ func TestNoSingleSignOn(t *testing.T) {
 		for _, o := range []OIDCOptions{
 			{}, {Issuer: "ftp://x", ClientID: "x", RedirectURL: "https://x"}, {Issuer: "https://x", RedirectURL: "https://x"},
 			{Issuer: "https://x", ClientID: "x", RedirectURL: "/callback"},
+			{Issuer: "http://sso.example.vn", ClientID: "x", RedirectURL: "https://x"}, // anybody on the way would be the provider
 		} {
 			_, err := newProvider(o, time.Now)
 			require.Error(t, err)
 		}
 	})
+}
+
+// Codes that lead nowhere do not keep the provider busy, nor fill a table.
+func TestSingleSignOnIsThrottled(t *testing.T) {
+	ssoEverywhere(t, func(t *testing.T, b *bench, p *identityProvider) {
+		w := b.browser()
+		last := 0
+		for range 60 {
+			back := w.begin(p, "/")
+			q := back.Query()
+			q.Set("code", "another")
+			last = w.back(&url.URL{RawQuery: q.Encode()}).StatusCode
+		}
+		require.Equal(t, http.StatusTooManyRequests, last)
+		// A code that is refused is tried once more, with the client's secret elsewhere.
+		require.LessOrEqual(t, p.asked, 2*(limitLink.free+1))
+		require.LessOrEqual(t, b.count(`SELECT COUNT(*) FROM account_sso_states`), limitLink.free+1)
+		// Whom the provider knows and we do not is no guess.
+		b.clock.forward(time.Hour)
+		p.mu.Lock()
+		p.claims = map[string]any{"sub": "s-2"}
+		p.mu.Unlock()
+		for range 40 {
+			w.refused(http.StatusForbidden, "sso_no_account", w.begin(p, "/"))
+		}
+	})
+}
+
+// A provider's error page does not fill the log, nor look like lines of it.
+func TestProviderErrorsAreClipped(t *testing.T) {
+	err := providerDown(errors.New("502: " + strings.Repeat("<p>\nlevel=INFO msg=\"signed in\" ", 10000)))
+	require.ErrorIs(t, err, errProviderDown)
+	require.Less(t, len(err.Error()), 500)
+	require.NotContains(t, err.Error(), "\n")
 }
 
 func TestClaimNames(t *testing.T) {

@@ -112,10 +112,17 @@ func (h *Handler) ssoFinish(r *http.Request, f flow, q url.Values) (in ssoSigned
 	if q.Get("error") != "" || q.Get("code") == "" || len(q.Get("code")) > 2048 {
 		return in, errIDToken
 	}
+	counters := []counter{{"sso address " + addressName(clientOf(r).address), &limitLink}}
+	if wait, err := s.reserve(ctx, counters); err != nil || wait > 0 {
+		return in, throttledOr(err, wait)
+	}
 	if err := s.useState(ctx, f); err != nil {
 		return in, err
 	}
 	claims, raw, err := s.sso.redeem(ctx, d, q.Get("code"), f.Verifier, f.Nonce)
+	if err == nil || errors.Is(err, errProviderDown) { // of no account here, perhaps, but no guess
+		err = errors.Join(err, s.forgive(ctx, counters, true))
+	}
 	if err != nil {
 		return in, err
 	}
