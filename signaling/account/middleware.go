@@ -107,7 +107,9 @@ func isSafe(method string) bool {
 }
 
 func isUpgrade(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Method == http.MethodConnect
+	// A list of protocols is taken for a WebSocket, too, if it names that one.
+	return strings.Contains(strings.ToLower(strings.Join(r.Header.Values("Upgrade"), ",")), "websocket") ||
+		r.Method == http.MethodConnect
 }
 
 // CheckOrigin reports whether a WebSocket is opened by a page of this server.

@@ -86,6 +86,9 @@ var (
 		En: "You are signed in. Join with your account, or sign out first."}
 	problemPasswordOld = &Problem{Code: "password_must_change", Status: http.StatusForbidden, Title: "Password must be changed",
 		Vi: "Bạn phải đổi mật khẩu trước khi tiếp tục.", En: "You must change your password first."}
+	problemPasswordExpired = &Problem{Code: "password_expired", Status: http.StatusForbidden, Title: "Password expired",
+		Vi: "Mật khẩu tạm đã hết hạn. Vui lòng đề nghị quản trị viên cấp lại.",
+		En: "This temporary password has expired. Please ask an administrator for a new one."}
 	problemPasswordLength = &Problem{Code: "password_length", Status: http.StatusUnprocessableEntity,
 		Title: "Password too short or too long",
 		Vi:    "Mật khẩu phải có từ 10 đến 128 ký tự và không chứa ký tự điều khiển.",

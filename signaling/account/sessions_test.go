@@ -142,14 +142,17 @@ func TestWebSocketOrigin(t *testing.T) {
 			"http://x@" + b.server.Listener.Addr().String():    http.StatusOK, // browsers send no user part
 		} {
 			r := httptest.NewRequest("GET", b.server.URL+"/api/v1/ws", nil)
-			r.Header.Set("Upgrade", "WebSocket")
 			r.AddCookie(&http.Cookie{Name: "diemcau", Value: w.cookie("diemcau")})
 			if origin != "" {
 				r.Header.Set("Origin", origin)
 			}
-			answer := httptest.NewRecorder()
-			b.handler().ServeHTTP(answer, r)
-			require.Equal(t, want, answer.Code, origin)
+			// What a list of protocols asks for is a WebSocket, too.
+			for _, upgrade := range []string{"WebSocket", "x, websocket"} {
+				r.Header.Set("Upgrade", upgrade)
+				answer := httptest.NewRecorder()
+				b.handler().ServeHTTP(answer, r)
+				require.Equal(t, want, answer.Code, origin)
+			}
 		}
 	}, func(o *Options) { o.Origins = []string{"https://hop.example.vn"} })
 }
@@ -268,6 +271,29 @@ func TestResetByAdministrator(t *testing.T) {
 		lan.expect(http.StatusOK, "", "GET", "/whoami", nil)
 		admin.expect(http.StatusNoContent, "", "DELETE", "/accounts/lan/sessions", nil)
 		lan.expect(http.StatusUnauthorized, "not_signed_in", "GET", "/whoami", nil)
+	})
+}
+
+// A password that somebody else chose does not hold for ever, and one's own does.
+func TestGivenPasswordExpires(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		user := b.people.users["lan"]
+		require.NoError(t, b.service.SetPassword(t.Context(), user, "tạm thời một hôm", true))
+		b.clock.forward(givenLasts - time.Minute)
+		b.browser().signIn("lan.le", "tạm thời một hôm")
+		b.clock.forward(time.Hour)
+		body := fields{"login": "lan.le", "password": "tạm thời một hôm"}
+		b.browser().expect(http.StatusForbidden, "password_expired", "POST", "/session", body)
+		require.Equal(t, "password_expired", b.lastRecord().Result)
+		body["password"] = "sai mật khẩu rồi"
+		b.browser().expect(http.StatusUnauthorized, "bad_credentials", "POST", "/session", body)
+		require.NoError(t, b.service.SetPassword(t.Context(), user, "tạm thời một hôm", true))
+		r := b.browser()
+		r.signIn("lan.le", "tạm thời một hôm")
+		r.expect(http.StatusCreated, "", "POST", "/password", fields{"current": "tạm thời một hôm", "new": goodPass})
+		b.clock.forward(10 * givenLasts)
+		b.browser().signIn("lan.le", goodPass)
+		b.browser().signIn("quantri", goodPass)
 	})
 }
 

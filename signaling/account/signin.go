@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// givenLasts is how long a password holds that somebody else chose, who knows it.
+const givenLasts = 30 * 24 * time.Hour
+
 // credentials are a row of account_passwords; the zero value is a user without a
 // local password.
 type credentials struct {
@@ -67,6 +70,9 @@ func (s *Service) signIn(ctx context.Context, a attempt) (in signedIn, err error
 	}
 	if !in.user.Enabled {
 		return in, problemDisabled
+	}
+	if held.mustChange && s.now().Sub(fromMillis(held.changed)) >= givenLasts {
+		return in, problemPasswordExpired
 	}
 	if err := s.secondStep(ctx, a, in.user.ID, known, counters); err != nil {
 		return in, err
