@@ -3,6 +3,7 @@ package conference
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,7 +50,6 @@ var upgrader = websocket.Upgrader{
 
 // sockets are all that are open.
 type sockets struct {
-	over    *endings
 	running sync.WaitGroup
 
 	mu        sync.Mutex
@@ -58,9 +58,7 @@ type sockets struct {
 	closed    bool                            // guarded by mu
 }
 
-func newSockets(over *endings) *sockets {
-	return &sockets{over: over, bySession: make(map[string]map[*socket]struct{})}
-}
+func newSockets() *sockets { return &sockets{bySession: make(map[string]map[*socket]struct{})} }
 
 func (a *sockets) add(c *socket) (code int) {
 	a.mu.Lock()
@@ -69,8 +67,6 @@ func (a *sockets) add(c *socket) (code int) {
 	switch {
 	case a.closed:
 		return websocket.CloseGoingAway
-	case a.over.has(c.session): // it ended while the socket was opened
-		return closeSignedOut
 	case len(mine) >= maxPerSession, a.n >= maxSockets:
 		return closeTooMany
 	case mine == nil:
@@ -106,12 +102,13 @@ func (a *sockets) closeAll() {
 	a.running.Wait()
 }
 
-// close closes the sockets of sessions that are over.
-func (a *sockets) close(over []account.Over) {
+// SessionsEnded closes the sockets of sessions that are over. It does not wait.
+func (s *Service) SessionsEnded(ids []string) {
+	a := s.sockets
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, o := range over {
-		for c := range a.bySession[o.Session] {
+	for _, id := range ids {
+		for c := range a.bySession[id] {
 			c.end(closeSignedOut, "signed out")
 		}
 	}
@@ -124,7 +121,6 @@ type socket struct {
 	conn    *websocket.Conn
 	meeting string
 	session string
-	viewer  meeting.Viewer // guarded by sockets.mu
 	english bool
 	answers chan []byte // to commands
 
@@ -179,8 +175,7 @@ func (c *socket) serve(ctx context.Context, from uint64, fresh bool) {
 	}
 	c.session = p.SessionID
 	if code := s.sockets.add(c); code != 0 {
-		c.goodbye(code, map[int]string{closeTooMany: "too many connections", closeSignedOut: "signed out",
-			websocket.CloseGoingAway: "server stops"}[code])
+		c.goodbye(code, map[bool]string{true: "too many connections", false: "server stops"}[code == closeTooMany])
 		return
 	}
 	defer s.sockets.remove(c)
@@ -208,7 +203,6 @@ func (c *socket) watch(ctx context.Context, p account.Principal, from uint64, fr
 	if err != nil {
 		return nil, err
 	}
-	c.s.sockets.looks(c, v)
 	may := false
 	if err := c.s.hub.Look(ctx, c.meeting, func(st *meeting.State) {
 		in, waits := sees(st, v)
@@ -273,11 +267,6 @@ func (c *socket) read(ctx context.Context) {
 			continue
 		}
 		malformed = 0
-		select {
-		case <-c.ended: // signed out, perhaps, while a peer that does not read holds the writer up
-			return
-		default:
-		}
 		within, cancel := context.WithTimeout(ctx, commandWithin)
 		seq, err := c.s.do(within, c.meeting, m)
 		cancel()
@@ -333,7 +322,7 @@ func (c *socket) write(w *live.Watcher) {
 		var err error
 		select {
 		case f := <-w.Frames():
-			if err = c.send(f); err == nil && strings.HasSuffix(string(f[max(0, len(f)-14):]), `"state":null}`) {
+			if err = c.show(f); err == nil && f.Last() {
 				c.end(closeNotFound, "not admitted any more")
 			}
 		case raw := <-c.answers:
@@ -365,6 +354,24 @@ func goneCode(why live.Reason) int {
 		return websocket.CloseGoingAway
 	}
 	return closeReload
+}
+
+// show sends a frame; its long parts, which it shares with others', are not copied.
+func (c *socket) show(f live.Frame) error {
+	if len(f) == 1 {
+		return c.send(f[0])
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(writeWithin))
+	w, err := c.conn.NextWriter(websocket.TextMessage)
+	if err != nil {
+		return err
+	}
+	for _, part := range f {
+		if _, err := w.Write(part); err != nil {
+			return errors.Join(err, w.Close())
+		}
+	}
+	return w.Close()
 }
 
 func (c *socket) send(frame []byte) error {

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -46,6 +48,16 @@ func Read(ctx context.Context, db *store.DB, meeting string, from uint64) iter.S
 			}
 		}
 	}
+}
+
+// Exists tells whether a meeting has any entry.
+func Exists(ctx context.Context, db *store.DB, meeting string) (bool, error) {
+	var one int
+	err := db.QueryRow(ctx, `SELECT 1 FROM journal_entries WHERE meeting = $1 LIMIT 1`, meeting).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func readEntries(ctx context.Context, db *store.DB, meeting string, from uint64) ([]Entry, error) {

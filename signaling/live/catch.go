@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"diemcau/signaling/meeting"
 )
@@ -15,6 +14,10 @@ import (
 
 // maxTogetherBehind is how many are brought up to date in one go.
 const maxTogetherBehind = 512
+
+// maxMissed is from how many missed events on a snapshot is sent in place of them:
+// folding and filtering them would hold up others who come back.
+const maxMissed = 1 << 14
 
 // catching is a watcher to be brought up to date: by a snapshot if fresh, else from
 // after event from up to and with event to. past is the history at that moment, which
@@ -42,12 +45,17 @@ func (r *room) catchLoop() {
 				more = false
 			}
 		}
-		behind := slices.DeleteFunc(together, func(c catching) bool {
+		var fresh, behind []catching
+		for _, c := range together {
 			if c.fresh {
-				r.show(c.w)
+				fresh = append(fresh, c)
+			} else {
+				behind = append(behind, c)
 			}
-			return c.fresh
-		})
+		}
+		if len(fresh) > 0 {
+			r.show(fresh)
+		}
 		if len(behind) == 0 {
 			continue
 		}
@@ -55,28 +63,23 @@ func (r *room) catchLoop() {
 		if err != nil {
 			r.hub.o.Log.Error("history does not fold", "meeting", r.id, "error", err)
 		}
-		for i, c := range behind {
-			r.caughtUp(c.w, frames[i], err)
-		}
+		r.caughtUp(behind, frames, err)
 	}
 }
 
-// show gives a watcher the meeting as it is. The loop only copies it: to encode one of
-// thousands of people takes several times as long, and thousands come at the same time.
-func (r *room) show(w *Watcher) {
-	type copied struct {
-		view *meeting.State
-		seq  uint64
-		at   time.Time
-	}
-	done := make(chan *copied, 1)
+// show gives the meeting as it is to those who come for the first time. The loop only
+// copies what they see; it is encoded here, and what they see alike once.
+func (r *room) show(fresh []catching) {
+	copied := make(chan []sight, 1)
 	fn := func() {
-		if _, ok := r.watchers[w]; !ok {
-			done <- nil
-			return
+		sights := make([]sight, len(fresh))
+		for i, c := range fresh {
+			if _, ok := r.watchers[c.w]; ok {
+				c.w.saved = nil // what came meanwhile is in the copy
+				sights[i] = r.views.of(r.state, c.w.viewer)
+			}
 		}
-		w.saved = nil // what came meanwhile is in the copy
-		done <- &copied{meeting.Snapshot(r.state, w.viewer), r.state.Seq, r.state.At}
+		copied <- sights
 	}
 	select {
 	case r.calls <- fn:
@@ -84,28 +87,34 @@ func (r *room) show(w *Watcher) {
 		return
 	}
 	select {
-	case c := <-done:
-		if c != nil {
-			r.caughtUp(w, []Frame{snapshotFrame(c.view, c.seq, c.at)}, nil)
+	case sights := <-copied:
+		frames := make([]Frame, len(fresh))
+		for i, g := range sights {
+			frames[i] = g.frame()
 		}
+		r.caughtUp(fresh, frames, nil)
 	case <-r.still:
 	}
 }
 
 // caughtUp hands over what was missed, and then what came meanwhile.
-func (r *room) caughtUp(w *Watcher, frames []Frame, err error) {
+func (r *room) caughtUp(all []catching, frames []Frame, err error) {
 	fn := func() {
-		if _, ok := r.watchers[w]; !ok {
-			return
-		}
-		saved := w.saved
-		w.behind, w.saved = false, nil
-		if err != nil {
-			w.push(r, r.snapshot(w.viewer))
-			return
-		}
-		for _, f := range slices.Concat(frames, saved) {
-			w.push(r, f)
+		for i, c := range all {
+			w := c.w
+			if _, ok := r.watchers[w]; !ok {
+				continue
+			}
+			saved := w.saved
+			w.behind, w.saved = false, nil
+			if err != nil {
+				w.push(r, r.snapshot(w.viewer))
+				continue
+			}
+			w.push(r, frames[i])
+			for _, f := range saved {
+				w.push(r, f)
+			}
 		}
 	}
 	select {
@@ -124,8 +133,8 @@ type view struct {
 // replay folds a meeting's history once and filters it for all of them. The result
 // has the frames of each. As when it happened, each event is filtered and encoded once
 // for each audience, and a frame put together once for all who missed the same.
-func replay(id string, all []catching) ([][]Frame, error) {
-	out := make([][]Frame, len(all))
+func replay(id string, all []catching) ([]Frame, error) {
+	out, shows := make([]Frame, len(all)), &views{}
 	longest := slices.MaxFunc(all, func(a, b catching) int { return len(a.past) - len(b.past) }).past
 	s, d := meeting.New(id), &delivery{}
 	views, frames := make([]view, len(all)), make(map[string]Frame)
@@ -154,7 +163,7 @@ func replay(id string, all []catching) ([][]Frame, error) {
 					continue
 				}
 				if v.renewed {
-					out[i] = []Frame{snapshotFrame(meeting.Snapshot(s, c.w.viewer), s.Seq, s.At)}
+					out[i] = shows.of(s, c.w.viewer).frame()
 					continue
 				}
 				// Also with nothing to see: it says how far they are.
@@ -162,7 +171,7 @@ func replay(id string, all []catching) ([][]Frame, error) {
 				if frames[key] == nil {
 					frames[key] = d.frame(v.parts, c.to, p.at)
 				}
-				out[i] = []Frame{frames[key]}
+				out[i] = frames[key]
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"diemcau/signaling/journal"
@@ -75,7 +76,7 @@ func (r *room) decide(b *batch, q *request) error {
 	if was, ok := r.applied[applied{q.cmd.Actor.ID, q.cmd.ID}]; ok && q.cmd.Actor.ID != "" {
 		err = meeting.Again(was, q.cmd)
 	} else {
-		events, err = meeting.Decide(r.state, q.cmd, b.at)
+		events, err = r.judge(q.cmd, b.at)
 	}
 	var p *meeting.Problem
 	switch {
@@ -93,6 +94,18 @@ func (r *room) decide(b *batch, q *request) error {
 	seq := events[len(events)-1].Seq
 	b.answers = append(b.answers, func() { q.done <- answer{seq: seq} })
 	return nil
+}
+
+// judge is meeting.Decide, which changes nothing. Should it panic, only the command is
+// refused: an error in there must not end all meetings of the process.
+func (r *room) judge(cmd meeting.Command, at time.Time) (events []meeting.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.hub.o.Log.Error("command panicked", "meeting", r.id, "type", cmd.Type, "panic", p, "stack", string(debug.Stack()))
+			events, err = nil, fmt.Errorf("live: command %q panicked", cmd.Type)
+		}
+	}()
+	return r.hub.decide(r.state, cmd, at)
 }
 
 // evolve applies events to the state, and notes who is to be told of them.
@@ -137,6 +150,16 @@ func (r *room) write(b *batch) error {
 		r.hub.o.Committed(r.state, b.events)
 	}
 	return nil
+}
+
+// settle has those told gone who were connected when the meeting left the memory, as
+// when the process was killed, and did not come back.
+func (r *room) settle() {
+	for id, p := range r.state.People {
+		if p.Here && r.devices[id] == 0 {
+			r.absent[id] = struct{}{}
+		}
+	}
 }
 
 // tellPresence journals who came and who went since the last time.

@@ -20,5 +20,8 @@
 // Who comes is brought up to date by one goroutine of the room: with a snapshot, of
 // which the loop makes the copy and the goroutine the frame; who was there before, by
 // folding the journal up to where they were and filtering what follows, for all who
-// wait together. Meanwhile what is new gathers in their queue.
+// wait together. Meanwhile what is new gathers in their queue. What those of one
+// standing see alike of a snapshot is copied, encoded and kept in memory once (Frame,
+// meeting.Shared), so that a hall that comes at the same moment costs little more
+// than one who comes alone.
 package live

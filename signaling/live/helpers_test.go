@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 // hall is a hub under test, with what is behind it.
 type hall struct {
-	t     *testing.T
+	t     testing.TB
 	db    *store.DB
 	dir   string
 	heads *journal.Heads
@@ -40,13 +40,15 @@ func actor(id string) meeting.Actor { return meeting.Actor{ID: id} }
 
 // each runs a test on each database.
 func each(t *testing.T, test func(t *testing.T, h *hall)) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		h := &hall{t: t, db: db, dir: t.TempDir()}
-		h.now.Store(time.Date(2026, 11, 28, 1, 0, 0, 0, time.UTC).UnixMilli())
-		h.start()
-		t.Cleanup(func() { h.stop() })
-		test(t, h)
-	})
+	storetest.Each(t, func(t *testing.T, db *store.DB) { test(t, newHall(t, db)) })
+}
+
+func newHall(t testing.TB, db *store.DB) *hall {
+	h := &hall{t: t, db: db, dir: t.TempDir()}
+	h.now.Store(time.Date(2026, 11, 28, 1, 0, 0, 0, time.UTC).UnixMilli())
+	h.start()
+	t.Cleanup(func() { h.stop() })
+	return h
 }
 
 func (h *hall) start() {
@@ -151,6 +153,20 @@ func (h *hall) replayed(id string) string {
 	return string(encode(s))
 }
 
+// consistent holds the state against the fold of the journal. Presence may be journaled
+// between the one and the other.
+func (h *hall) consistent(id string) {
+	h.t.Helper()
+	for {
+		before := h.state(id)
+		replayed := h.replayed(id)
+		if after := h.state(id); before == after {
+			require.True(h.t, before == replayed, "the state is not the fold of the journal:\n%.2000s\n%.2000s", before, replayed)
+			return
+		}
+	}
+}
+
 // viewer follows a meeting as a client does.
 type viewer struct {
 	h      *hall
@@ -203,7 +219,7 @@ func (v *viewer) take(f Frame) {
 		Vote   string          `json:"vote"`
 		Cast   int             `json:"cast"`
 	}
-	require.NoError(v.h.t, json.Unmarshal(f, &head), string(f))
+	require.NoError(v.h.t, json.Unmarshal(f.Bytes(), &head), string(f.Bytes()))
 	v.frames++
 	switch head.Type {
 	case "snapshot":
@@ -217,7 +233,7 @@ func (v *viewer) take(f Frame) {
 	case "progress":
 		v.state.Votes[head.Vote].Cast = head.Cast
 	default:
-		require.FailNow(v.h.t, "unknown frame", string(f))
+		require.FailNow(v.h.t, "unknown frame", string(f.Bytes()))
 	}
 	v.seq = max(v.seq, head.Seq)
 }
@@ -256,13 +272,13 @@ func bare(s *meeting.State) string {
 }
 
 // open reads a frame's number, and the numbers of its events.
-func open(t *testing.T, f Frame) (seq uint64, events []uint64, snapshot bool) {
+func open(t testing.TB, f Frame) (seq uint64, events []uint64, snapshot bool) {
 	var head struct {
 		Type   string          `json:"type"`
 		Seq    uint64          `json:"seq"`
 		Events []meeting.Event `json:"events"`
 	}
-	require.NoError(t, json.Unmarshal(f, &head), string(f))
+	require.NoError(t, json.Unmarshal(f.Bytes(), &head), string(f.Bytes()))
 	for _, e := range head.Events {
 		events = append(events, e.Seq)
 	}

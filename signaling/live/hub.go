@@ -18,6 +18,9 @@ const (
 	idleFor    = 10 * time.Minute // a meeting without anybody leaves the memory
 	sweepEvery = time.Minute
 	renewEvery = 5 * time.Second // of the lease, which lasts 15 s by default
+	// settleAfter is how long after a meeting was loaded those are taken to have gone
+	// who were connected when it left the memory, and are not now.
+	settleAfter = 30 * time.Second
 )
 
 var (
@@ -53,6 +56,11 @@ type Hub struct {
 	closed  bool             // guarded by mu
 	stop    chan struct{}
 	running sync.WaitGroup
+
+	// Tests have others; set before there is a room.
+	decide      func(*meeting.State, meeting.Command, time.Time) ([]meeting.Event, error)
+	settleAfter time.Duration
+	maxMissed   uint64
 }
 
 // New makes a hub, which Close ends.
@@ -63,7 +71,8 @@ func New(o Options) (*Hub, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Hub{o: o, rooms: make(map[string]*room), stop: make(chan struct{})}
+	h := &Hub{o: o, rooms: make(map[string]*room), stop: make(chan struct{}),
+		decide: meeting.Decide, settleAfter: settleAfter, maxMissed: maxMissed}
 	h.running.Add(1)
 	go h.sweepLoop()
 	return h, nil
@@ -93,7 +102,7 @@ func (h *Hub) applyOnce(ctx context.Context, id string, cmd meeting.Command) (ui
 }
 
 // Look calls fn with a meeting's state, in its loop: fn must be quick and neither
-// keep nor change it.
+// keep nor change it. A panic of fn is the caller's.
 func (h *Hub) Look(ctx context.Context, id string, fn func(s *meeting.State)) error {
 	r, err := h.hold(ctx, id, false)
 	if err != nil {
@@ -107,11 +116,14 @@ func (h *Hub) Look(ctx context.Context, id string, fn func(s *meeting.State)) er
 // not there nothing is made: each join of a room that is no meeting asks.
 func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
 	h.mu.Lock()
-	known := h.rooms[id] != nil
+	r := h.rooms[id]
 	h.mu.Unlock()
-	if !known && !create {
-		if err := h.exists(ctx, id); err != nil {
+	if !create && (r == nil || r.broken.Load()) {
+		switch there, err := journal.Exists(ctx, h.o.DB, id); {
+		case err != nil:
 			return nil, err
+		case !there:
+			return nil, fmt.Errorf("%w: %q", ErrNoMeeting, id)
 		}
 	}
 	h.mu.Lock()
@@ -119,16 +131,15 @@ func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
 		h.mu.Unlock()
 		return nil, ErrClosed
 	}
-	r := h.rooms[id]
-	if r == nil || r.broken.Load() {
-		if len(h.rooms) >= maxRooms {
+	if r = h.rooms[id]; r == nil || r.broken.Load() {
+		if r == nil && len(h.rooms) >= maxRooms && !h.makeWayLocked() {
 			h.mu.Unlock()
 			return nil, fmt.Errorf("%w: %d meetings", ErrBusy, maxRooms)
 		}
 		r = newRoom(h, id)
 		h.rooms[id] = r
 		h.running.Add(1)
-		go r.run(create) //nolint:gosec // G118: a meeting outlives the request that has it loaded
+		go r.run() //nolint:gosec // G118: a meeting outlives the request that has it loaded
 	}
 	r.users++
 	h.mu.Unlock()
@@ -140,20 +151,25 @@ func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
 	}
 	if r.failed != nil {
 		h.release(r)
-		if create && errors.Is(r.failed, ErrNoMeeting) {
-			return h.hold(ctx, id, create) // somebody asked for it a moment before it was made
-		}
 		return nil, r.failed
 	}
 	return r, nil
 }
 
-// exists looks into the journal for a meeting.
-func (h *Hub) exists(ctx context.Context, id string) error {
-	for _, err := range journal.Read(ctx, h.o.DB, id, 1) {
-		return err
+// makeWayLocked ends the room that nobody has used for longest; false if all are used.
+func (h *Hub) makeWayLocked() bool {
+	var oldest *room
+	for _, r := range h.rooms {
+		if r.users == 0 && (oldest == nil || r.left.Before(oldest.left)) {
+			oldest = r
+		}
 	}
-	return fmt.Errorf("%w: %q", ErrNoMeeting, id)
+	if oldest == nil {
+		return false
+	}
+	delete(h.rooms, oldest.id)
+	close(oldest.quit)
+	return true
 }
 
 func (h *Hub) release(r *room) {

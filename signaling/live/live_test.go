@@ -27,7 +27,7 @@ func TestAMeetingLivesOn(t *testing.T) {
 		require.Equal(t, before, h.state("m1"))
 		seq := h.ok("m1", actor("user:chair"), "vote.close", m{"vote": vote})
 		require.NotZero(t, seq)
-		require.Equal(t, h.state("m1"), h.replayed("m1"))
+		h.consistent("m1")
 	})
 }
 
@@ -121,7 +121,7 @@ func TestManyBallots(t *testing.T) {
 		chair.same("m1")
 		require.Less(t, chair.frames, n/2, "the count is told now and then, not for each ballot")
 		require.Equal(t, n, chair.state.Votes[vote].Cast)
-		require.Equal(t, h.state("m1"), h.replayed("m1"))
+		h.consistent("m1")
 	})
 }
 
@@ -151,7 +151,7 @@ func TestAnotherWriter(t *testing.T) {
 		<-w.w.Gone()
 		require.Equal(t, ReasonReload, w.w.Why())
 		h.ok("m1", actor("user:chair"), "meeting.resume", m{})
-		require.Equal(t, h.state("m1"), h.replayed("m1"))
+		h.consistent("m1")
 		require.ErrorIs(t, func() error { _, err := other.Append(t.Context(), d); return err }(), journal.ErrFenced)
 	})
 }

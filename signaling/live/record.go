@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,11 @@ func Events(e journal.Entry) ([]meeting.Event, time.Time, error) {
 	var r record
 	dec := json.NewDecoder(bytes.NewReader(e.Body))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
+	err := dec.Decode(&r)
+	if err == nil && len(r.Events) == 0 {
+		err = errors.New("no events")
+	}
+	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("live: entry %d of meeting %q: %w", e.Seq, e.Meeting, err)
 	}
 	return r.Events, r.time(), nil

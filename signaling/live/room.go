@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,9 @@ type room struct {
 	absent   map[string]struct{} // presence to be told: those whose count went to or from zero
 	progress map[string]struct{} // votes whose count is to be told
 	catching chan catching       // who is to be brought up to date
+	views    views
+
+	permitted map[string]permitted // by identity, of those whom the directory permits something or did
 }
 
 // applied is what makes a command one.
@@ -78,16 +82,16 @@ func newRoom(h *Hub, id string) *room {
 		state: meeting.New(id), applied: make(map[applied]meeting.AppliedCommand),
 		watchers: make(map[*Watcher]struct{}), devices: make(map[string]int),
 		absent: make(map[string]struct{}), progress: make(map[string]struct{}),
-		catching: make(chan catching, maxBehind),
+		catching: make(chan catching, maxBehind), permitted: make(map[string]permitted),
 	}
 }
 
 // run loads the meeting and is its loop.
-func (r *room) run(create bool) {
+func (r *room) run() {
 	defer r.hub.running.Done()
 	defer r.hub.forget(r)
 	defer close(r.ended)
-	if r.failed = r.load(create); r.failed != nil {
+	if r.failed = r.load(); r.failed != nil {
 		r.broken.Store(true)
 		close(r.loaded)
 		return
@@ -107,6 +111,11 @@ func (r *room) run(create bool) {
 	close(r.catching)
 	<-catcher
 	r.refuse(ErrUnavailable)
+	r.giveBack()
+}
+
+// giveBack ends the lease, so that another process need not wait for its end.
+func (r *room) giveBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
 	defer cancel()
 	if err := r.writer.Release(ctx); err != nil && !errors.Is(err, journal.ErrFenced) {
@@ -114,20 +123,23 @@ func (r *room) run(create bool) {
 	}
 }
 
-// load folds the journal. Only a create makes a meeting that has none.
-func (r *room) load(create bool) error {
+// load takes the lease and folds the journal.
+func (r *room) load() error {
 	ctx, cancel := context.WithTimeout(context.Background(), loadWithin)
 	defer cancel()
-	if !create {
-		if err := r.hub.exists(ctx, r.id); err != nil {
-			return err
-		}
-	}
 	writer, err := r.hub.o.Journal.Open(ctx, r.id, r.hub.o.Owner)
 	if err != nil {
 		return err
 	}
 	r.writer = writer
+	if err := r.read(ctx); err != nil {
+		r.giveBack()
+		return err
+	}
+	return nil
+}
+
+func (r *room) read(ctx context.Context) error {
 	for e, err := range journal.Read(ctx, r.hub.o.DB, r.id, 1) {
 		if err != nil {
 			return err
@@ -154,6 +166,8 @@ func (r *room) keep(author, command string, events []meeting.Event, at time.Time
 // why, for those who watch.
 func (r *room) loop() Reason {
 	due, renew, tell := time.NewTimer(time.Hour), time.NewTicker(renewEvery), time.NewTicker(progressEvery)
+	settle := time.NewTimer(r.hub.settleAfter)
+	defer settle.Stop()
 	defer due.Stop()
 	defer renew.Stop()
 	defer tell.Stop()
@@ -172,8 +186,11 @@ func (r *room) loop() Reason {
 		case <-due.C:
 			err = r.commit(nil)
 		case <-tell.C:
+			r.views.rest()
 			r.tellProgress()
 			err = r.tellPresence()
+		case <-settle.C:
+			r.settle()
 		case <-renew.C:
 			err = r.renew()
 		case <-r.quit:
@@ -233,25 +250,39 @@ func (r *room) apply(ctx context.Context, cmd meeting.Command) (uint64, error) {
 	}
 }
 
-// do has the loop call fn and waits for it.
+// do has the loop call fn and waits for it. What fn panics with, do panics with: the
+// loop is not only the caller's.
 func (r *room) do(ctx context.Context, fn func()) error {
-	done := make(chan struct{})
+	done := make(chan any, 1)
+	call := func() {
+		defer func() {
+			p := recover()
+			if p != nil {
+				p = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
+			done <- p
+		}()
+		fn()
+	}
 	select {
-	case r.calls <- func() { fn(); close(done) }:
+	case r.calls <- call:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-r.ended:
 		return ErrUnavailable
 	}
+	var panicked any
 	select {
-	case <-done:
-		return nil
+	case panicked = <-done:
 	case <-r.ended:
 		select {
-		case <-done:
-			return nil
+		case panicked = <-done:
 		default:
 			return ErrUnavailable
 		}
 	}
+	if panicked != nil {
+		panic(panicked)
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -27,19 +26,13 @@ const (
 	ReasonServer Reason = "server" // the server stops or the meeting rests: come back
 )
 
-// Frame is one message to a watcher, JSON. Types:
-//
-//	snapshot  {"type","seq","at","state"}: the meeting as the viewer may see it
-//	events    {"type","seq","at","events"}: what happened since, up to seq
-//	progress  {"type","seq","vote","cast"}: how many ballots are cast; twice a second at most
-type Frame []byte
-
 // Watcher receives what somebody may see of a meeting.
 type Watcher struct {
 	viewer meeting.Viewer
 	room   *room
 	queue  chan Frame
 	gone   chan struct{} // closed when no more comes
+	closed sync.Once
 
 	mu     sync.Mutex
 	reason Reason // guarded by mu: why gone was closed
@@ -94,7 +87,8 @@ func (w *Watcher) push(r *room, f Frame) {
 
 // Watch begins to tell viewer of a meeting: from after event number from, which
 // they have seen, or with a snapshot if fresh. A number that the meeting has not
-// reached, as after a restore, gives a snapshot. Close the watcher.
+// reached, as after a restore, or that is very far back gives a snapshot. Close the
+// watcher.
 func (h *Hub) Watch(ctx context.Context, id string, viewer meeting.Viewer, from uint64, fresh bool) (*Watcher, error) {
 	r, err := h.hold(ctx, id, false)
 	if err != nil {
@@ -108,15 +102,17 @@ func (h *Hub) Watch(ctx context.Context, id string, viewer meeting.Viewer, from 
 	return w, nil
 }
 
-// Close ends the watcher.
+// Close ends the watcher. It may be called again.
 func (w *Watcher) Close() {
-	w.end(ReasonNone)
-	r := w.room
-	select {
-	case r.calls <- func() { r.drop(w, ReasonNone) }:
-	case <-r.ended:
-	}
-	r.hub.release(r)
+	w.closed.Do(func() {
+		w.end(ReasonNone)
+		r := w.room
+		select {
+		case r.calls <- func() { r.drop(w, ReasonNone) }:
+		case <-r.ended:
+		}
+		r.hub.release(r)
+	})
 }
 
 // admit is Watch in the room's loop.
@@ -126,17 +122,40 @@ func (r *room) admit(w *Watcher, from uint64, fresh bool) {
 	if r.devices[w.viewer.ID]++; r.devices[w.viewer.ID] == 1 {
 		r.absent[w.viewer.ID] = struct{}{}
 	}
-	fresh = fresh || from > r.state.Seq || from == 0
+	fresh = r.rightsChanged(w.viewer, from) || fresh || from > r.state.Seq || from == 0 || r.state.Seq-from > r.hub.maxMissed
 	if !fresh && from == r.state.Seq {
 		return
 	}
 	w.behind = true
+	c := catching{w: w, fresh: fresh, from: from, to: r.state.Seq}
+	if !fresh {
+		c.past = r.past
+	}
 	select {
-	case r.catching <- catching{w: w, fresh: fresh, from: from, to: r.state.Seq, past: r.past}:
+	case r.catching <- c:
 	default:
 		w.behind = false
 		w.push(r, r.snapshot(w.viewer))
 	}
+}
+
+// permitted is what the directory last permitted a viewer, and the number of the event
+// after which that was known here.
+type permitted struct {
+	set   meeting.PermissionSet
+	since uint64
+}
+
+// rightsChanged notes what a viewer is permitted, and tells whether that has changed
+// since they saw event from. No event says so, and the events after it do not lead from
+// what they saw then to what they may see now.
+func (r *room) rightsChanged(v meeting.Viewer, from uint64) bool {
+	was, known := r.permitted[v.ID]
+	if was.set != v.Permissions {
+		was, known = permitted{v.Permissions, r.state.Seq}, true
+		r.permitted[v.ID] = was
+	}
+	return known && from <= was.since
 }
 
 // drop takes a watcher out of the room, once.
@@ -153,28 +172,7 @@ func (r *room) drop(w *Watcher, why Reason) {
 }
 
 // snapshot is the frame of the whole meeting for a viewer.
-func (r *room) snapshot(v meeting.Viewer) Frame {
-	return snapshotFrame(meeting.Snapshot(r.state, v), r.state.Seq, r.state.At)
-}
-
-// snapshotFrame has a view as of event seq at at, nil for who may not see the meeting.
-func snapshotFrame(view *meeting.State, seq uint64, at time.Time) Frame {
-	return encode(struct {
-		Type  string         `json:"type"`
-		Seq   uint64         `json:"seq"`
-		At    time.Time      `json:"at"`
-		State *meeting.State `json:"state"`
-	}{"snapshot", seq, at, view})
-}
-
-// encode cannot fail for what this package sends: types without cycles or channels.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("live: " + err.Error())
-	}
-	return b
-}
+func (r *room) snapshot(v meeting.Viewer) Frame { return r.views.of(r.state, v).frame() }
 
 // delivery collects who sees what of a batch. Each event is filtered and encoded
 // once for each audience, and each frame put together once for all who get the same.
@@ -283,7 +281,7 @@ func eventsFrame(chunks [][]byte, seq uint64, at time.Time) Frame {
 	b.WriteString(`","events":[`)
 	b.Write(bytes.Join(chunks, []byte{','}))
 	b.WriteString(`]}`)
-	return b.Bytes()
+	return Frame{b.Bytes()}
 }
 
 // tellProgress tells all who see the vote how many ballots are cast.
@@ -294,12 +292,12 @@ func (r *room) tellProgress() {
 		if vote == nil {
 			continue
 		}
-		f := Frame(encode(struct {
+		f := Frame{encode(struct {
 			Type string `json:"type"`
 			Seq  uint64 `json:"seq"`
 			Vote string `json:"vote"`
 			Cast int    `json:"cast"`
-		}{"progress", r.state.Seq, id, vote.Cast}))
+		}{"progress", r.state.Seq, id, vote.Cast})}
 		e := meeting.Event{Seq: r.state.Seq, Type: "vote.progress", Body: &meeting.VoteProgress{Vote: id, Cast: vote.Cast}}
 		may := make(map[string]bool)
 		for w := range r.watchers {
