@@ -126,7 +126,7 @@ func (s *Service) give(ctx context.Context, p account.Principal, id string, m me
 	if notForClients[m.Type] {
 		return 0, problem.Forbidden
 	}
-	if p.Lobby && !isLobby(m.Type) {
+	if p.Lobby && !isLobby(m.Type) && !s.letIn(ctx, id, p) {
 		return 0, problem.InLobby
 	}
 	if len(m.Body) > maxCommandBody {

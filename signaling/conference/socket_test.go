@@ -251,6 +251,8 @@ func TestGuests(t *testing.T) {
 		g.refused(http.StatusForbidden, "in_lobby", "GET", path(id, "/notes"), nil)
 		c.sec.give(id, "lobby.settle", m{"guest": "guest:g1", "admit": true})
 		require.Contains(t, waiting.next("snapshot").raw, "Nguyễn Văn Hùng")
+		waiting.send(m{"id": "here", "type": "attendance.checkin", "body": m{"mode": "online"}})
+		require.Equal(t, "here", waiting.next("ack").ID, "the connection that waited is good for being in")
 		p.Lobby = false
 		in := b.as(p)
 		var ticket struct{ Identity string }

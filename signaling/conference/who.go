@@ -64,6 +64,13 @@ func admitted(ctx context.Context, id string) (account.Principal, error) {
 	return p, err
 }
 
+// letIn says whether a guest who waited when the session was looked up, which for a
+// socket is when it was opened, has been let into the meeting since.
+func (s *Service) letIn(ctx context.Context, id string, p account.Principal) (in bool) {
+	err := s.hub.Look(ctx, id, func(st *meeting.State) { in = st.People[identityOf(p)] != nil })
+	return err == nil && in
+}
+
 // viewerOf is p as a viewer of a meeting.
 func (s *Service) viewerOf(ctx context.Context, p account.Principal, id string) (meeting.Viewer, error) {
 	v := meeting.Viewer{ID: identityOf(p)}
