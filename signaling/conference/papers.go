@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"diemcau/signaling/account"
+	"diemcau/signaling/directory"
 	"diemcau/signaling/meeting"
 	"diemcau/signaling/problem"
 )
@@ -58,6 +59,7 @@ func (s *Service) record(ctx context.Context, id string) ([]byte, error) {
 // present is a line of the attendance list.
 type present struct {
 	meeting.PersonInfo
+	order                                    []byte // by given name, as Vietnamese lists are
 	for_, state, mode, arrived, left, reason string
 }
 
@@ -79,9 +81,7 @@ func (s *Service) attendance(ctx context.Context, id string) ([]byte, error) {
 	}); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(all, func(a, b present) int {
-		return cmp.Or(cmp.Compare(givenFirst(a.Name), givenFirst(b.Name)), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(all, func(a, b present) int { return cmp.Or(bytes.Compare(a.order, b.order), cmp.Compare(a.ID, b.ID)) })
 	units := map[string]string{}
 	var out bytes.Buffer
 	out.WriteString("\ufeff")
@@ -114,7 +114,7 @@ func (s *Service) attendance(ctx context.Context, id string) ([]byte, error) {
 
 func presentOf(st *meeting.State, p *meeting.Person) present {
 	a := p.Attendance
-	out := present{PersonInfo: p.PersonInfo, reason: a.Reason}
+	out := present{PersonInfo: p.PersonInfo, order: directory.NameSortKey(p.Name), reason: a.Reason}
 	if whose := st.People[p.For]; whose != nil {
 		out.for_ = whose.Name
 	}
@@ -133,15 +133,6 @@ func presentOf(st *meeting.State, p *meeting.Person) present {
 		out.left = a.LeftAt.In(vietnam).Format("15:04 02/01/2006")
 	}
 	return out
-}
-
-// givenFirst sorts by given name, which is the last word of a Vietnamese name.
-func givenFirst(name string) string {
-	words := strings.Fields(norm.NFC.String(strings.ToLower(name)))
-	if len(words) == 0 {
-		return ""
-	}
-	return words[len(words)-1] + " " + strings.Join(words[:len(words)-1], " ")
 }
 
 func (s *Service) unitName(ctx context.Context, known map[string]string, id string) (string, error) {
