@@ -50,6 +50,7 @@ var upgrader = websocket.Upgrader{
 
 // sockets are all that are open.
 type sockets struct {
+	over    *endings
 	running sync.WaitGroup
 
 	mu        sync.Mutex
@@ -58,7 +59,9 @@ type sockets struct {
 	closed    bool                            // guarded by mu
 }
 
-func newSockets() *sockets { return &sockets{bySession: make(map[string]map[*socket]struct{})} }
+func newSockets(over *endings) *sockets {
+	return &sockets{over: over, bySession: make(map[string]map[*socket]struct{})}
+}
 
 func (a *sockets) add(c *socket) (code int) {
 	a.mu.Lock()
@@ -67,6 +70,8 @@ func (a *sockets) add(c *socket) (code int) {
 	switch {
 	case a.closed:
 		return websocket.CloseGoingAway
+	case a.over.has(c.session): // it ended while the socket was opened
+		return closeSignedOut
 	case len(mine) >= maxPerSession, a.n >= maxSockets:
 		return closeTooMany
 	case mine == nil:
@@ -102,13 +107,12 @@ func (a *sockets) closeAll() {
 	a.running.Wait()
 }
 
-// SessionsEnded closes the sockets of sessions that are over. It does not wait.
-func (s *Service) SessionsEnded(ids []string) {
-	a := s.sockets
+// close closes the sockets of sessions that are over.
+func (a *sockets) close(over []account.Over) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, id := range ids {
-		for c := range a.bySession[id] {
+	for _, o := range over {
+		for c := range a.bySession[o.Session] {
 			c.end(closeSignedOut, "signed out")
 		}
 	}
@@ -121,6 +125,7 @@ type socket struct {
 	conn    *websocket.Conn
 	meeting string
 	session string
+	viewer  meeting.Viewer // guarded by sockets.mu
 	english bool
 	answers chan []byte // to commands
 
@@ -175,7 +180,8 @@ func (c *socket) serve(ctx context.Context, from uint64, fresh bool) {
 	}
 	c.session = p.SessionID
 	if code := s.sockets.add(c); code != 0 {
-		c.goodbye(code, map[bool]string{true: "too many connections", false: "server stops"}[code == closeTooMany])
+		c.goodbye(code, map[int]string{closeTooMany: "too many connections", closeSignedOut: "signed out",
+			websocket.CloseGoingAway: "server stops"}[code])
 		return
 	}
 	defer s.sockets.remove(c)
@@ -203,6 +209,7 @@ func (c *socket) watch(ctx context.Context, p account.Principal, from uint64, fr
 	if err != nil {
 		return nil, err
 	}
+	c.s.sockets.looks(c, v)
 	may := false
 	if err := c.s.hub.Look(ctx, c.meeting, func(st *meeting.State) {
 		in, waits := sees(st, v)
@@ -267,6 +274,11 @@ func (c *socket) read(ctx context.Context) {
 			continue
 		}
 		malformed = 0
+		select {
+		case <-c.ended: // signed out, perhaps, while a peer that does not read holds the writer up
+			return
+		default:
+		}
 		within, cancel := context.WithTimeout(ctx, commandWithin)
 		seq, err := c.s.do(within, c.meeting, m)
 		cancel()
