@@ -29,7 +29,7 @@ func connectPostgres(ctx context.Context, url string) (*DB, error) {
 	config.RuntimeParams["default_transaction_read_only"] = "on"
 
 	conns := max(8, 2*runtime.GOMAXPROCS(0))
-	d := &DB{dialect: Postgres, read: stdlib.OpenDB(*config), write: stdlib.OpenDB(*writing)}
+	d := &DB{dialect: Postgres, read: stdlib.OpenDB(*config), write: stdlib.OpenDB(*writing), answerWithin: answerWithin}
 	d.read.SetMaxOpenConns(conns)
 	d.read.SetMaxIdleConns(conns)
 	d.write.SetMaxOpenConns(conns)
