@@ -24,6 +24,7 @@ const (
 	KeyFile       = "journal.key"
 	PublicKeyFile = "journal.pub"
 	HeadsFile     = "journal.heads"
+	lockName      = "journal.lock"
 )
 
 // compactAt is the least size in bytes of a heads file that is rewritten.
@@ -60,15 +61,25 @@ var ErrKey = errors.New("journal: the key of the signed heads")
 // A file that is damaged elsewhere is put aside as journal.heads.damaged-N, the
 // heads that can still be read are signed anew, and ReadHeads goes on reporting it.
 func OpenHeads(dir string) (*Heads, error) {
-	unlock, err := lockFile(filepath.Join(dir, "journal.lock"))
+	unlock, err := Lock(dir)
 	if err != nil {
-		return nil, fmt.Errorf("journal: %s: another process has it open: %w", dir, err)
+		return nil, err
 	}
 	h := &Heads{dir: dir, unlock: unlock, floor: compactAt, last: make(map[string]Head)}
 	if err := h.open(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
+}
+
+// Lock keeps heads in dir from being opened until unlock. It fails while a process has
+// them open.
+func Lock(dir string) (unlock func(), err error) {
+	unlock, err = lockFile(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("journal: %s: another process has it open: %w", dir, err)
+	}
+	return unlock, nil
 }
 
 func (h *Heads) open() (err error) {
@@ -167,23 +178,33 @@ func (h *Heads) Last(meeting string) (Head, bool) {
 }
 
 // Append signs the heads, at most one of a meeting, and returns when they are on
-// disk. A head that is not newer than the last one of its meeting is left out. After an error it is not known whether they are; the next Append writes the
-// file anew.
+// disk. A head that is not newer than the last one of its meeting is left out. After an
+// error it is not known whether they are, Last does not tell of them, and the next
+// Append writes the file anew.
 func (h *Heads) Append(heads []Head) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	newer := make([]Head, 0, len(heads))
 	for _, head := range heads {
 		if head.Seq > h.last[head.Meeting].Seq {
-			h.last[head.Meeting] = head
 			newer = append(newer, head)
 		}
 	}
 	if len(newer) == 0 && h.file != nil {
 		return nil
 	}
+	if err := h.write(newer); err != nil {
+		return err
+	}
+	for _, head := range newer {
+		h.last[head.Meeting] = head
+	}
+	return nil
+}
+
+func (h *Heads) write(newer []Head) error {
 	if h.file == nil || h.size >= h.limit {
-		return h.rewrite()
+		return h.rewrite(newer...)
 	}
 	h.n++
 	line := signLine(h.key, h.n, newer)
@@ -201,15 +222,19 @@ func (h *Heads) Append(heads []Head) error {
 	return nil
 }
 
-// rewrite replaces the file by one line with the newest heads. Until the rename is
-// on disk the old file stands.
-func (h *Heads) rewrite() error {
+// rewrite replaces the file by one line with the newest heads, those of newer in place
+// of the last. Until the rename is on disk the old file stands.
+func (h *Heads) rewrite(newer ...Head) error {
 	if h.file != nil {
 		_ = h.file.Close() // synced
 		h.file = nil
 	}
 	h.n++
-	heads := slices.SortedFunc(maps.Values(h.last), func(a, b Head) int { return cmp.Compare(a.Meeting, b.Meeting) })
+	last := maps.Clone(h.last)
+	for _, head := range newer {
+		last[head.Meeting] = head
+	}
+	heads := slices.SortedFunc(maps.Values(last), func(a, b Head) int { return cmp.Compare(a.Meeting, b.Meeting) })
 	line := signLine(h.key, h.n, heads)
 	if err := replaceFile(h.path(), line, 0o600); err != nil {
 		return fmt.Errorf("journal: %w", err)

@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diemcau/signaling/store"
+	"diemcau/signaling/store/storetest"
 )
 
 func headOf(meeting string, seq uint64) Head {
@@ -211,4 +214,66 @@ func FuzzHeads(f *testing.F) {
 			require.Equal(t, headOf("m", 1), head, "a head that was never signed")
 		}
 	})
+}
+
+// TestAHeadThatIsNotOnDisk is not taken for one that is: a meeting whose last entry could
+// not be signed is not opened before it is, or that entry would be acknowledged without
+// a signature.
+func TestAHeadThatIsNotOnDisk(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		j, dir := startJournal(t, db, Options{})
+		w, other := open(t, j, "m", "n"), open(t, j, "other", "n")
+		for _, w := range []*Writer{w, other} {
+			_, err := w.Append(ctx, draft("1"))
+			require.NoError(t, err)
+		}
+		require.NoError(t, j.heads.file.Close()) // the disk goes away
+		obstacle := filepath.Join(dir, HeadsFile+".new")
+		require.NoError(t, os.Mkdir(obstacle, 0o700))
+		_, err := w.Append(ctx, draft("2"))
+		require.ErrorIs(t, err, ErrUncertain)
+		head, _ := j.heads.Last("m")
+		require.EqualValues(t, 1, head.Seq)
+		_, err = j.Open(ctx, "m", "n")
+		require.Error(t, err, "entry 2 is not signed")
+		_, err = other.Append(ctx, draft("2"))
+		require.ErrorIs(t, err, ErrUncertain)
+
+		require.NoError(t, os.Remove(obstacle)) // and comes back
+		w = open(t, j, "m", "n")
+		for meeting, seq := range map[string]uint64{"m": 2, "other": 1} {
+			log, err := ReadHeads(dir)
+			require.NoError(t, err)
+			require.Empty(t, log.Faults)
+			head, _ := log.Last(meeting)
+			require.Equal(t, seq, head.Seq, meeting)
+		}
+		_, err = w.Append(ctx, draft("2"))
+		require.ErrorIs(t, err, ErrDuplicate)
+		_, err = w.Append(ctx, draft("3"))
+		require.NoError(t, err)
+		open(t, j, "other", "n")
+		report := verify(t, db, dir)
+		require.True(t, report.OK())
+		for _, m := range report.Meetings {
+			require.Zero(t, m.Unsigned, m.Meeting)
+		}
+	})
+}
+
+// TestLock keeps others from what a server has open.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := Lock(dir)
+	require.NoError(t, err)
+	_, err = OpenHeads(dir)
+	require.ErrorContains(t, err, "another process")
+	unlock()
+	h, err := OpenHeads(dir)
+	require.NoError(t, err)
+	_, err = Lock(dir)
+	require.ErrorContains(t, err, "another process")
+	require.NoError(t, h.Close())
+	_, err = Lock(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
