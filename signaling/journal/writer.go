@@ -147,7 +147,9 @@ func (w *Writer) take(ctx context.Context, tx *sql.Tx) error {
 		}
 	case err != nil:
 		return err
-	case until > now && owner != w.owner:
+	case until > now && until <= now+w.j.lease.Milliseconds() && owner != w.owner:
+		// One that lasts longer than a lease does was given before the clock was set
+		// back. Whoever has it is fenced off, and loses nothing.
 		return &HeldError{Owner: owner, Until: time.UnixMilli(until).UTC()}
 	}
 	w.tail = tail{}
