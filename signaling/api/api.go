@@ -61,9 +61,9 @@ func New(o Options) (*API, error) {
 		o.Log = slog.Default()
 	}
 	a := &API{o: o}
-	o.Router.Use(audit.WithClient)
+	o.Router.Use(audit.WithClient, deadlines(bodyWithin, answerWithin))
 	o.Router.NotFound(func(w http.ResponseWriter, r *http.Request) { problem.Write(w, r, problem.NoRoute) })
-	o.Router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) { problem.Write(w, r, problem.Method) })
+	o.Router.MethodNotAllowed(notAllowed)
 	a.huma = humachi.New(o.Router, a.config())
 	a.huma.UseMiddleware(a.recoverer, a.guard)
 	a.units()
@@ -82,6 +82,18 @@ func New(o Options) (*API, error) {
 	a.describe = sync.OnceValues(func() ([]byte, error) { return json.MarshalIndent(a.huma.OpenAPI(), "", "  ") })
 	o.Router.Get("/openapi.json", a.openAPI)
 	return a, nil
+}
+
+// notAllowed says which methods an address takes, as RFC 9110 section 15.5.6 asks.
+func notAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{get, post, put, http.MethodPatch, remove} {
+		if chi.RouteContext(r.Context()).Routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+			allowed = append(allowed, method)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	problem.Write(w, r, problem.Method)
 }
 
 // Huma is the API that operations are registered at.

@@ -101,6 +101,12 @@ func TestRegistered(t *testing.T) {
 				require.NotEmpty(t, w.Header().Get("Retry-After"))
 			}
 		}
+		for _, method := range []string{http.MethodPatch, http.MethodOptions, http.MethodTrace, http.MethodHead} {
+			w := httptest.NewRecorder()
+			router.ServeHTTP(w, httptest.NewRequest(method, "/positions", nil))
+			require.Equal(t, http.StatusMethodNotAllowed, w.Code, method)
+			require.Equal(t, "GET, POST", w.Header().Get("Allow"), method)
+		}
 		require.Contains(t, log.String(), "a secret: 42", "the program's log has what the client does not see")
 		require.Contains(t, log.String(), "10.0.0.7")
 		page, err := lines.Search(t.Context(), audit.Filter{Who: "user:y"}, "", 10)

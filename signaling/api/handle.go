@@ -40,6 +40,9 @@ func handle[I, O any](a *API, r route, fn func(c *call, in *I) (*O, error)) {
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Tags: []string{r.tag}, MaxBodyBytes: r.maxBody,
 	}
+	if r.maxBody > maxBody {
+		op.BodyReadTimeout = sheetWithin
+	}
 	if r.content != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: r.content}
 	}
