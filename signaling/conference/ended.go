@@ -89,21 +89,6 @@ func (s *Service) RightsChanged(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Reload has the sockets of an identity, without device, come back: who it is has
-// changed, as when a guest was let in.
-func (s *Service) Reload(identity string) {
-	a := s.sockets
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, mine := range a.bySession {
-		for c := range mine {
-			if c.viewer.ID == identity {
-				c.end(closeReload, "reload")
-			}
-		}
-	}
-}
-
 // looks notes as whom a socket watches.
 func (a *sockets) looks(c *socket, v meeting.Viewer) {
 	a.mu.Lock()

@@ -168,7 +168,7 @@ func (f *Office) openAccounts(ctx context.Context) (err error) {
 		DB: f.db, Users: &users{db: f.db, directory: f.directory, oidc: f.o.OIDC, log: f.o.Log}, Points: points{f.directory},
 		Access: &access{directory: f.directory, hub: f.hub}, Key: key, HTTPS: f.o.HTTPS, Origins: f.o.Origins, Hash: f.o.Hash,
 		Now: f.o.Now, Log: f.o.Log.With("part", "account"), Audit: f.note,
-		Ended: f.sessionsEnded, GuestChanged: f.guestChanged,
+		Ended: f.sessionsEnded, GuestChanged: f.lobby.changed,
 	}
 	if f.o.OIDC != nil {
 		options.OIDC = &f.o.OIDC.OIDCOptions
@@ -195,15 +195,6 @@ func (f *Office) openAccounts(ctx context.Context) (err error) {
 func (f *Office) sessionsEnded(over []account.Over) {
 	f.conference.SessionsEnded(over)
 	f.lobby.left(over)
-}
-
-// guestChanged tells the meeting, and has the sockets of who was let in come back:
-// they were opened by somebody who may only wait.
-func (f *Office) guestChanged(g account.Guest) {
-	f.lobby.changed(g)
-	if g.State == account.GuestAdmitted {
-		f.conference.Reload(guestPrefix + g.ID)
-	}
 }
 
 // note takes a line of the sign-in package, which does not wait.
