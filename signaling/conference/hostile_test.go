@@ -20,9 +20,8 @@ func (c *session) secretly() (id, vote string, public *ballot.Public) {
 	c.sec.give(id, "attendance.confirm", m{"people": []string{"user:chair", "user:d01"}})
 	vote = fmt.Sprintf("v%d", c.sec.give(id, "vote.draft", m{"title": "Kín", "secret": true}))
 	c.chair.give(id, "vote.open", m{"vote": vote})
-	held, err := c.s.boxes.of(c.t.Context(), ballot.Vote{Meeting: id, ID: vote})
-	require.NoError(c.t, err)
-	return id, vote, held.key.Public()
+	require.NoError(c.t, c.hub.Look(c.t.Context(), id, func(st *meeting.State) { public = parsePublic(c.t, st.Votes[vote].BallotKey) }))
+	return id, vote, public
 }
 
 // A voter works out the id of the command that will issue a ballot, and uses it for
