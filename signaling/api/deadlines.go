@@ -1,8 +1,6 @@
 package api
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"time"
 )
@@ -11,7 +9,7 @@ import (
 // (huma's 5 s, or BodyReadTimeout); bodyWithin is for routes that huma does not serve.
 const (
 	bodyWithin   = 30 * time.Second
-	sheetWithin  = 2 * time.Minute // to send a spreadsheet, from where the line is thin
+	sheetWithin  = 2 * time.Minute // to send a spreadsheet of 10 MB, from where the line is thin
 	answerWithin = 5 * time.Minute // for all of a request, the answer included
 )
 
@@ -24,25 +22,9 @@ func deadlines(body, answer time.Duration) func(http.Handler) http.Handler {
 			_ = c.SetWriteDeadline(time.Now().Add(answer)) // no error where there is a connection
 			defer func() { _ = c.SetWriteDeadline(time.Time{}) }()
 			if r.Body != nil && r.Body != http.NoBody {
-				_ = c.SetReadDeadline(time.Now().Add(body))
-				r.Body = &timedBody{r.Body, func() { _ = c.SetReadDeadline(time.Time{}) }}
+				_ = c.SetReadDeadline(time.Now().Add(body)) // net/http lifts it when the body has been read
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
-}
-
-// timedBody lifts the deadline when the body has been read: net/http goes on reading to
-// notice a client that leaves, and would end the request's context at the deadline.
-type timedBody struct {
-	io.ReadCloser
-	lift func()
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.lift()
-	}
-	return n, err
 }

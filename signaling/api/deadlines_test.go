@@ -2,10 +2,7 @@ package api
 
 import (
 	"bufio"
-	"context"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -108,51 +105,45 @@ func TestTheConnectionGoesOn(t *testing.T) {
 	require.Len(t, text, 1<<20)
 }
 
-// TestALongOperation is not cut short by the deadline for its body, which has come.
-func TestALongOperation(t *testing.T) {
-	const within = 50 * time.Millisecond
+// clocked is an answer that remembers its deadlines.
+type clocked struct {
+	*httptest.ResponseRecorder
+	read, write []time.Time
+}
+
+func (c *clocked) SetReadDeadline(t time.Time) error {
+	c.read = append(c.read, t)
+	return nil
+}
+
+func (c *clocked) SetWriteDeadline(t time.Time) error {
+	c.write = append(c.write, t)
+	return nil
+}
+
+// TestEveryRouteHasDeadlines, those of huma and others; a spreadsheet of 10 MB has
+// longer to come than other bodies, and not for ever.
+func TestEveryRouteHasDeadlines(t *testing.T) {
 	db := storetest.Open(t, storetest.SQLite(t))
 	lines, err := audit.Start(audit.Options{DB: db})
 	require.NoError(t, err)
 	defer lines.Close()
 	router := chi.NewRouter()
-	_, err = New(Options{Router: router, Directory: directory.New(db), Accounts: accounts{}, Audit: lines, Log: slog.New(slog.DiscardHandler),
-		Register: []func(huma.API){func(a huma.API) {
-			op := huma.Operation{Method: http.MethodPost, Path: "/long", OperationID: "long", BodyReadTimeout: within, Security: []map[string][]string{}}
-			huma.Register(a, op, func(ctx context.Context, _ *struct {
-				Body struct {
-					Text string `json:"text"`
-				}
-			}) (*struct{}, error) {
-				select {
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				case <-time.After(6 * within):
-					return nil, nil
-				}
-			})
-		}}})
+	a, err := New(Options{Router: router, Directory: directory.New(db), Accounts: accounts{}, Audit: lines})
 	require.NoError(t, err)
-	s := httptest.NewServer(router)
-	defer s.Close()
-	answer, err := http.Post(s.URL+"/long", "application/json", strings.NewReader(`{"text":"x"}`))
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, answer.StatusCode, "%s", text)
-}
-
-// TestSpreadsheetsMayTakeTheirTime: 10 MB do not come in the 5 s that other bodies have.
-func TestSpreadsheetsMayTakeTheirTime(t *testing.T) {
-	db := storetest.Open(t, storetest.SQLite(t))
-	lines, err := audit.Start(audit.Options{DB: db})
-	require.NoError(t, err)
-	defer lines.Close()
-	a, err := New(Options{Router: chi.NewRouter(), Directory: directory.New(db), Accounts: accounts{}, Audit: lines})
-	require.NoError(t, err)
-	post := a.Huma().OpenAPI().Paths["/imports/{table}"].Post
-	require.GreaterOrEqual(t, post.BodyReadTimeout, time.Minute, fmt.Sprint(post.BodyReadTimeout))
-	require.EqualValues(t, maxImport, post.MaxBodyBytes)
-	require.LessOrEqual(t, a.Huma().OpenAPI().Paths["/units"].Post.BodyReadTimeout, 5*time.Second)
+	router.Post("/raw", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
+	for _, path := range []string{"/raw", "/units", "/imports/users"} {
+		w := &clocked{ResponseRecorder: httptest.NewRecorder()}
+		began := time.Now()
+		router.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
+		require.Len(t, w.write, 2, path)
+		require.WithinDuration(t, began.Add(answerWithin), w.write[0], time.Minute, path)
+		require.True(t, w.write[1].IsZero(), path)
+		require.NotEmpty(t, w.read, path)
+		require.WithinDuration(t, began.Add(bodyWithin), w.read[0], 20*time.Second, path)
+	}
+	of := func(path string) *huma.Operation { return a.Huma().OpenAPI().Paths[path].Post }
+	require.Equal(t, sheetWithin, of("/imports/{table}").BodyReadTimeout)
+	require.EqualValues(t, maxImport, of("/imports/{table}").MaxBodyBytes)
+	require.LessOrEqual(t, of("/units").BodyReadTimeout, 5*time.Second)
 }
