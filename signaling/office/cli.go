@@ -51,7 +51,7 @@ func Commands(find func(file, dataDir string, demo bool) (Place, error)) []*cobr
 		with(&cobra.Command{
 			Use: "restore FILE", Short: "Put a backup into an empty database; the server must not run", Args: cobra.ExactArgs(1),
 		}, func(cmd *cobra.Command, at Place, args []string) error {
-			return Restore(cmd.Context(), args[0], at.DatabaseURL, cmd.OutOrStdout())
+			return Restore(cmd.Context(), args[0], at, cmd.OutOrStdout())
 		}),
 	}
 }

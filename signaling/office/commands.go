@@ -2,6 +2,7 @@ package office
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -172,7 +173,7 @@ func ListUsers(ctx context.Context, databaseURL string, w io.Writer) error {
 // VerifyJournal prints what journal.Verify finds, in Vietnamese for "vi", else in
 // English. ErrDamaged says that it found something. It may run beside the server.
 func VerifyJournal(ctx context.Context, databaseURL, dataDir, lang string, w io.Writer) error {
-	db, err := store.Open(ctx, databaseURL)
+	db, err := store.OpenExisting(ctx, databaseURL)
 	if err != nil {
 		return fmt.Errorf("office: %w", err)
 	}
@@ -203,9 +204,9 @@ func VerifyJournal(ctx context.Context, databaseURL, dataDir, lang string, w io.
 }
 
 // Backup writes a consistent picture of the database to path, which must not be
-// there, while the server goes on.
+// there, while the server goes on, also one of an earlier version.
 func Backup(ctx context.Context, databaseURL, path string, w io.Writer) error {
-	db, err := store.Open(ctx, databaseURL)
+	db, err := store.OpenExisting(ctx, databaseURL)
 	if err != nil {
 		return fmt.Errorf("office: %w", err)
 	}
@@ -217,13 +218,46 @@ func Backup(ctx context.Context, databaseURL, path string, w io.Writer) error {
 	return nil
 }
 
-// Restore puts the backup at path into an empty database. The server must not run
-// on it, and the keys of the data directory are not in it: see the package
-// comment.
-func Restore(ctx context.Context, path, databaseURL string, w io.Writer) error {
-	if err := store.Restore(ctx, path, databaseURL); err != nil {
+// Restore puts the backup at path into an empty database. It is refused while the
+// server of this data directory runs. The keys in there are not in the backup: see the
+// package comment. Nobody is signed in afterwards, but the devices of points: sessions
+// that were ended since the backup was made must not be good again. Where the signed heads know more than the backup has, as they do of
+// meetings that went on after it was made, it says so: the server does not open those
+// meetings before the heads are put aside.
+func Restore(ctx context.Context, path string, at Place, w io.Writer) error {
+	unlock, err := journal.Lock(at.DataDir)
+	switch {
+	case err == nil:
+		defer unlock()
+	case !errors.Is(err, fs.ErrNotExist): // without a directory there is no server
 		return fmt.Errorf("office: %w", err)
 	}
+	if err := store.Restore(ctx, path, at.DatabaseURL); err != nil {
+		return fmt.Errorf("office: %w", err)
+	}
+	if err := signOut(ctx, at.DatabaseURL); err != nil {
+		return fmt.Errorf("office: restored, but nobody was signed out: %w", err)
+	}
 	fmt.Fprintln(w, path)
-	return nil
+	var report strings.Builder
+	err = VerifyJournal(ctx, at.DatabaseURL, at.DataDir, "vi", &report)
+	if errors.Is(err, ErrDamaged) {
+		fmt.Fprintf(w, "%sBản sao lưu không khớp với %s trong thư mục dữ liệu: các phiên họp nêu trên sẽ không mở được.\n"+
+			"Nếu đây đúng là bản cần khôi phục, hãy cất riêng tệp %s (không xóa) rồi mới khởi động máy chủ.\n",
+			report.String(), journal.HeadsFile, journal.HeadsFile)
+		return nil
+	}
+	return err
+}
+
+// signOut ends the sessions of users and guests.
+func signOut(ctx context.Context, databaseURL string) error {
+	db, err := store.OpenExisting(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM account_sessions WHERE kind <> 'point'`)
+		return err
+	}), db.Close())
 }

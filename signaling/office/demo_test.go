@@ -100,12 +100,12 @@ func TestBackupAndRestore(t *testing.T) {
 		var out bytes.Buffer
 		require.NoError(t, Backup(t.Context(), url, path, &out))
 		require.Error(t, Backup(t.Context(), url, path, &out), "nothing is overwritten")
-		require.Error(t, Restore(t.Context(), path, url, &out), "into a database with data")
+		require.Error(t, Restore(t.Context(), path, Place{DatabaseURL: url, DataDir: o.DataDir}, &out), "into a database with data")
 		if filepath.Ext(url) == "" && url[:7] != "sqlite:" {
 			return // another empty PostgreSQL database: the store's own test
 		}
 		other := "sqlite:" + filepath.Join(t.TempDir(), "other.db")
-		require.NoError(t, Restore(t.Context(), path, other, &out))
+		require.NoError(t, Restore(t.Context(), path, Place{DatabaseURL: other, DataDir: o.DataDir}, &out))
 		o.DatabaseURL = other
 		b := serve(t, o)
 		b.admin(t).expect(http.StatusOK, "", "GET", "/me", nil)

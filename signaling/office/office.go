@@ -226,8 +226,13 @@ func (f *Office) Socket() http.Handler {
 	return audit.WithClient(f.handler.Authenticate(f.conference.Socket()))
 }
 
+// readyWithin is how long the store may take to answer that it is there.
+const readyWithin = 2 * time.Second
+
 // Ready tells whether meetings can be served: the store answers.
 func (f *Office) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
 	if err := f.db.Ping(ctx); err != nil {
 		return fmt.Errorf("office: %w", err)
 	}
