@@ -139,7 +139,7 @@ func (h *Hub) hold(ctx context.Context, id string, create bool) (*room, error) {
 		r = newRoom(h, id)
 		h.rooms[id] = r
 		h.running.Add(1)
-		go r.run() //nolint:gosec // G118: a meeting outlives the request that has it loaded
+		go r.run() // a meeting outlives the request that has it loaded
 	}
 	r.users++
 	h.mu.Unlock()
