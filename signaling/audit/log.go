@@ -108,8 +108,9 @@ func Start(o Options) (*Log, error) {
 }
 
 // Write keeps r and returns when it is on disk, or was written to the program's
-// log because it could not be. The end of ctx does not take r back, it only ends
-// the waiting: whoever gave up may have done something all the same.
+// log because it could not be, or was counted (flood). A disk that takes longer than
+// 10 s is waited for no more. The end of ctx does not take r back, it only ends the
+// waiting: whoever gave up may have done something all the same.
 func (l *Log) Write(ctx context.Context, r Record) {
 	e := entry{l.complete(r), make(chan struct{})}
 	if !l.flood.takes(e.record) {
