@@ -11,10 +11,14 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// seeds is how many runs each scenario has; BWE_SEEDS asks for more.
+// seeds is how many runs each scenario has: 4, of which a short run has the first;
+// BWE_SEEDS asks for more.
 func seeds() int64 {
 	if n, err := strconv.ParseInt(os.Getenv("BWE_SEEDS"), 10, 64); err == nil {
 		return n
+	}
+	if testing.Short() {
+		return 1
 	}
 	return 4
 }
@@ -167,7 +171,7 @@ func (w *worst) log(t *testing.T) {
 	for _, n := range w.names {
 		fmt.Fprintf(&b, " | %s %.4g", n, w.values[n])
 	}
-	t.Logf("%-46s%s", t.Name(), b.String())
+	t.Logf("%-46s | seeds %d%s", t.Name(), seeds(), b.String())
 }
 
 // overSeeds runs the path with several seeds.
