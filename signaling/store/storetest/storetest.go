@@ -303,7 +303,8 @@ func (s *server) close() error {
 		err = s.admin.Close()
 	}
 	if s.process != nil {
-		err = errors.Join(err, s.process.Signal(syscall.SIGINT))
+		// At once: nothing of it is kept, so there is nothing to write out first.
+		err = errors.Join(err, s.process.Signal(syscall.SIGQUIT))
 		select {
 		case <-s.ended:
 		case <-time.After(20 * time.Second):
