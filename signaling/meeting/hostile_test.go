@@ -251,6 +251,26 @@ func TestPausedSpeakerWaitsForTheChair(t *testing.T) {
 	tb.check()
 }
 
+// Beyond the time of a unit the presiding chair lets somebody speak, by whichever
+// command, and a secretary does not.
+func TestUnitTimeHoldsForTheSecretary(t *testing.T) {
+	tb := running(t)
+	tb.ok(chair, "speak.open", m{"unitLimit": 60})
+	give := func(id, kind string, limit int) m { return m{"person": id, "kind": kind, "limit": limit} }
+	r := lastID(tb.ok(sec, "speak.give", give("user:an", "speech", 0)))
+	require.Equal(t, 60, tb.s.request(r).Limit)
+	tb.wait(40 * time.Second)
+	r = lastID(tb.ok(sec, "speak.give", give("user:binh", "speech", 50)))
+	require.Equal(t, 20, tb.s.request(r).Limit)
+	tb.wait(time.Minute)
+	tb.refused("unit_time_used", sec, "speak.give", give("user:cuong", "speech", 10))
+	require.Equal(t, r, tb.s.Floor)
+	tb.ok(sec, "speak.give", give("user:cuong", "order", 10))
+	tb.ok(sec, "speak.give", give("user:cuong", "answer", 10))
+	tb.ok(chair, "speak.give", give("user:cuong", "speech", 10))
+	tb.check()
+}
+
 // Old journals had whom a point of order interrupted go on in any case.
 func TestOldPointsOfOrder(t *testing.T) {
 	tb := running(t)

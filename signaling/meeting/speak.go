@@ -285,18 +285,29 @@ func (b *StartSpeaker) decide(d *decider) error {
 	if limit == 0 {
 		limit = q.Limit
 	}
-	if q.UnitLimit > 0 && r.Unit != "" && !b.Extra {
-		left := q.UnitLimit - int(d.unitTime(q, r.Unit)/1000)
-		if left <= 0 {
-			return problem("unit_time_used")
-		}
-		if limit == 0 || limit > left {
-			limit = left
+	if !b.Extra {
+		if limit, err = d.withinUnit(q, r.Unit, limit); err != nil {
+			return err
 		}
 	}
 	d.endFloor()
 	d.emit(&SpeakStarted{Request: r.ID, Limit: limit})
 	return nil
+}
+
+// withinUnit cuts a speaker's seconds to what is left of the unit's; 0 is no limit.
+func (d *decider) withinUnit(q *Queue, unit string, limit int) (int, error) {
+	if q.UnitLimit == 0 || unit == "" {
+		return limit, nil
+	}
+	left := q.UnitLimit - int(d.unitTime(q, unit)/1000)
+	switch {
+	case left <= 0:
+		return 0, problem("unit_time_used")
+	case limit == 0 || limit > left:
+		return left, nil
+	}
+	return limit, nil
 }
 
 // unitTime counts the run of the floor too.
@@ -338,6 +349,11 @@ func (b *GiveFloor) decide(d *decider) error {
 	p, err := d.speaker(b.Person)
 	if err != nil {
 		return err
+	}
+	if b.Kind == "speech" && !d.presiding() { // beyond the unit's time only the chair lets speak
+		if b.Limit, err = d.withinUnit(d.s.queue(b.List), p.Unit, b.Limit); err != nil {
+			return err
+		}
 	}
 	cur := d.s.request(d.s.Floor)
 	interrupts := b.Kind == "order" && cur != nil
