@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
 	"diemcau/signaling/account"
@@ -275,6 +276,7 @@ func TestReadingWithoutEnd(t *testing.T) {
 				require.True(t, b.s.reads.allow(fmt.Sprintf("greedy %d", i)))
 			}
 			greedy.refused(http.StatusTooManyRequests, "too_fast", "GET", at, nil)
+			greedy.open(id, "").closed(websocket.CloseTryAgainLater)
 			c.of("d02").into(http.StatusOK, nil, "GET", path(id, ""), nil)
 			greedy.give(id, "chat.set", m{"mode": []string{"all", "off"}[i%2]})
 			b.wait(time.Second)

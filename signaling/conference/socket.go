@@ -209,6 +209,9 @@ func (c *socket) watch(ctx context.Context, p account.Principal, from uint64, fr
 	if err != nil {
 		return nil, err
 	}
+	if !c.s.reads.allow(c.session) {
+		return nil, tooFast
+	}
 	c.s.sockets.looks(c, v)
 	may := false
 	if err := c.s.hub.Look(ctx, c.meeting, func(st *meeting.State) {
