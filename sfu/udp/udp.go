@@ -24,7 +24,8 @@ type Config struct {
 
 	// Tap, if set, sees each datagram before ReadFromAddrPort returns it; if it
 	// returns true, the datagram is taken and ReadFromAddrPort goes on to the
-	// next. It runs on the reader's goroutine and must neither block nor read
+	// next. One that it does not take it may see again. It runs on the reader's
+	// goroutine or a timer's, never twice at once, and must neither block nor read
 	// from the Conn. It may overwrite b but not keep it.
 	Tap func(b []byte, from netip.AddrPort) (taken bool)
 

@@ -189,12 +189,12 @@ func TestManyDestinations(t *testing.T) {
 
 func TestTap(t *testing.T) {
 	forEach(t, func(t *testing.T, m mode, ip netip.Addr) {
-		var seen []byte
+		seen := make([]int, 99) // how often, by datagram
 		var from *Conn
 		to := m.listen(t, ip, Config{Tap: func(b []byte, addr netip.AddrPort) bool {
 			require.Equal(t, at(from), addr)
 			require.Len(t, b, cap(b), "what follows is not the tap's")
-			seen = append(seen, b[0])
+			seen[b[0]]++
 			b[1]++
 			return b[0]%3 == 0
 		}})
@@ -214,10 +214,15 @@ func TestTap(t *testing.T) {
 			n, _, err := to.ReadFromAddrPort(b)
 			require.NoError(t, err)
 			require.Equal(t, 10, n)
-			require.Equal(t, []byte{byte(i), 1}, b[:2])
+			// What it did not take when the timer looked it sees again, how often depends
+			// on when the reader comes.
+			require.Equal(t, []byte{byte(i), byte(seen[i])}, b[:2])
+			require.Positive(t, seen[i])
 		}
 		require.Equal(t, uint64(99), to.Stats().Received)
-		require.Len(t, seen, 99)
+		for i := 0; i < 99; i += 3 {
+			require.Equal(t, 1, seen[i], "datagram %d, which the tap took", i)
+		}
 	})
 }
 
