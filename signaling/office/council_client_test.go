@@ -37,7 +37,7 @@ type frame struct {
 	Type    string
 	ID      string
 	Seq     uint64
-	State   json.RawMessage
+	State   *seen // nil also when the meeting is no longer for them
 	Events  []event
 	Problem struct{ Code string }
 }
@@ -59,7 +59,7 @@ type peer struct {
 
 	// guarded by mu:
 	seq     uint64
-	state   json.RawMessage // of the last snapshot
+	shown   []byte // the last snapshot
 	events  []event
 	answers map[string]answer // by command id
 	faults  []string
@@ -107,7 +107,7 @@ func (p *peer) take(f frame, raw []byte) {
 	p.faults = append(p.faults, p.secrets.shown(p.who, raw)...)
 	switch f.Type {
 	case "snapshot":
-		p.seq, p.state = f.Seq, f.State
+		p.seq, p.shown = f.Seq, raw
 		p.faults = append(p.faults, wrongState(p.who, f.State)...)
 	case "events":
 		for _, e := range f.Events {
@@ -158,7 +158,7 @@ func (p *peer) at(seq uint64) event {
 // snapshot waits for the first snapshot.
 func (p *peer) snapshot() {
 	p.t.Helper()
-	p.until(p.t, p.who.name+" sees the meeting", func() bool { return p.state != nil })
+	p.until(p.t, p.who.name+" sees the meeting", func() bool { return p.shown != nil })
 }
 
 // closed waits for the end of the connection, by a code.

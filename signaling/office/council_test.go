@@ -175,7 +175,7 @@ func (c *council) receive() {
 	c.secretary.expect(http.StatusOK, "", "POST", "/guests/"+id+"/admit", nil)
 	c.secretary.expect(http.StatusOK, "", "POST", "/guests/"+other+"/refuse", nil)
 	stranger.expect(http.StatusUnauthorized, "not_signed_in", "GET", "/me", nil)
-	c.guest.socket.until(t, "is let in", func() bool { return strings.Contains(string(c.guest.socket.state), c.chair.identity) })
+	c.guest.socket.until(t, "is let in", func() bool { return strings.Contains(string(c.guest.socket.shown), c.chair.identity) })
 }
 
 // attend is attendance, with the test of a point before it, and the beginning.
