@@ -16,6 +16,9 @@ var errOtherState = errors.New("meeting: what is shared and what is one's own ar
 // minPart is from how many bytes on a part of a snapshot is not copied for each viewer.
 const minPart = 4 << 10
 
+// perPerson is about how many bytes a person takes in JSON.
+const perPerson = 280
+
 // doc is a state as JSON, and the places in it where something of one's own goes.
 type doc struct {
 	text                                               []byte
@@ -41,7 +44,7 @@ type member struct {
 
 // newDoc encodes a state that is nobody's in particular.
 func newDoc(s *State) (*doc, error) {
-	d, w := &doc{votes: make(map[string]voteDoc, len(s.Votes))}, &docWriter{}
+	d, w := &doc{votes: make(map[string]voteDoc, len(s.Votes))}, &docWriter{text: make([]byte, 0, 4096+perPerson*len(s.People))}
 	queue := func(name string, to *memberList) func(reflect.Value) {
 		return func(f reflect.Value) {
 			w.name(name)
