@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,10 @@ func TestALineThatBreaks(t *testing.T) {
 	require.Error(t, add("commit"))
 	require.ErrorIs(t, db.QueryRow(ctx, `SELECT fence FROM journal_leases WHERE meeting = 'commit'`).Scan(new(int)), store.ErrNotFound)
 	require.NoError(t, add("commit"))
+	// Connections that were used a moment ago are not looked at before they are used again.
+	for i := range 5 {
+		require.NoError(t, add(fmt.Sprint("warm", i)))
+	}
 	wire.Cut()
 	require.NoError(t, add("after"))
 }
