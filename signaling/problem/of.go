@@ -52,8 +52,6 @@ func Of(err error, english bool) *Details {
 		p = damaged
 	case errors.Is(err, live.ErrBusy):
 		p = Busy
-	case isNoText(err):
-		p = Invalid
 	case errors.Is(err, live.ErrUnavailable), errors.Is(err, live.ErrClosed), errors.Is(err, journal.ErrFenced),
 		errors.Is(err, journal.ErrUncertain), errors.Is(err, journal.ErrClosed), storeIsAway(err):
 		p = Unavailable
@@ -110,13 +108,6 @@ func sentence(s string) string {
 		return s
 	}
 	return strings.ToUpper(string(r[:1])) + string(r[1:]) + "."
-}
-
-// isNoText tells whether PostgreSQL was given what is no text to it: a NUL, or bytes
-// that are no UTF-8. An id in an address can have both, and SQLite does not mind.
-func isNoText(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "22021" || pg.Code == "22P05")
 }
 
 // storeIsAway tells whether the database, the network to it or the disk is at

@@ -46,7 +46,6 @@ func TestOf(t *testing.T) {
 		{context.DeadlineExceeded, 503, "unavailable"},
 		{closed, 503, "unavailable"},
 		{&pgconn.PgError{Code: "57P01"}, 503, "unavailable"},
-		{&pgconn.PgError{Code: "22021"}, 422, "invalid"},
 		{&pgconn.PgError{Code: "42601"}, 500, "internal"},
 		{&pgconn.PgError{}, 500, "internal"},
 		{sql.ErrConnDone, 503, "unavailable"},
