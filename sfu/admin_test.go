@@ -49,6 +49,7 @@ func (c *testClient) left(reason livekit.DisconnectReason) {
 
 // TestWhoMayPublishNoMoreIsHeardNoMore: whatever a client goes on sending.
 func TestWhoMayPublishNoMoreIsHeardNoMore(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		mallory := connect(t, n, "room", "mallory", single)
@@ -97,6 +98,7 @@ func TestWhoMayPublishNoMoreIsHeardNoMore(t *testing.T) {
 
 // TestRecordersTakeNoPlace: a recorder is in nobody's way and keeps no room open.
 func TestRecordersTakeNoPlace(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var events []string
 	n := newNodeWith(t, RoomOptions{MaxParticipants: 1, DepartureTimeout: time.Second}, func(e *livekit.WebhookEvent) {
@@ -131,6 +133,7 @@ func TestRecordersTakeNoPlace(t *testing.T) {
 }
 
 func TestRoomsMustBeCreated(t *testing.T) {
+	t.Parallel()
 	n := newNodeWith(t, RoomOptions{CreateOnly: true, EmptyTimeout: time.Second}, nil)
 	start := startSession("room", "alice", false)
 	_, err := n.Open(t.Context(), start)

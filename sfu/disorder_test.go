@@ -11,6 +11,7 @@ import (
 // TestDisorder: whatever speakers, mutes and wishes there were, and whatever negotiation
 // is under way, who speaks then is soon heard in a stream of its own.
 func TestDisorder(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		seed := rand.Uint64()
 		t.Log("seed", seed)

@@ -28,10 +28,12 @@ func watched(t *testing.T, n *Node, single bool, tune func(*webrtc.SettingEngine
 }
 
 func TestMediaGoesPastThePeerConnection(t *testing.T) {
+	t.Parallel()
 	for name, profile := range map[string]dtls.SRTPProtectionProfile{
 		"AES-GCM": dtls.SRTP_AEAD_AES_128_GCM, "AES-CM": dtls.SRTP_AES128_CM_HMAC_SHA1_80,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			both(t, func(t *testing.T, single bool) {
 				n := newTestNode(t)
 				alice, _, _ := watched(t, n, single, func(e *webrtc.SettingEngine) { e.SetSRTPProtectionProfiles(profile) })
@@ -46,11 +48,13 @@ func TestMediaGoesPastThePeerConnection(t *testing.T) {
 }
 
 func TestKeysOfOtherCipherSuites(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []dtls.CipherSuiteID{
 		dtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, dtls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 		dtls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
 	} {
 		t.Run(suite.String(), func(t *testing.T) {
+			t.Parallel()
 			n := newTestNode(t)
 			watched(t, n, true, func(e *webrtc.SettingEngine) { e.SetDTLSCipherSuites(suite) })
 			require.Greater(t, n.sent.Packets.Load(), uint64(300))
@@ -61,6 +65,7 @@ func TestKeysOfOtherCipherSuites(t *testing.T) {
 // TestWhoComesLaterToo: the streams that are there already are bound before the
 // connection is secured.
 func TestWhoComesLaterToo(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice := connect(t, n, "room", "alice", single)
@@ -76,12 +81,14 @@ func TestWhoComesLaterToo(t *testing.T) {
 // TestAClientThatIsTheDTLSServer gets its media through the peer connection: the keys
 // cannot be had there.
 func TestAClientThatIsTheDTLSServer(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	watched(t, n, false, func(e *webrtc.SettingEngine) { require.NoError(t, e.SetAnsweringDTLSRole(webrtc.DTLSRoleServer)) })
 	require.Zero(t, n.sent.Packets.Load())
 }
 
 func TestPionEgress(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t, func(c *Config) { c.PionEgress = true })
 		watched(t, n, single, nil)
@@ -91,6 +98,7 @@ func TestPionEgress(t *testing.T) {
 
 // TestMediaGoesOverTCPToo where the client has nothing else, sealed in the same place.
 func TestMediaGoesOverTCPToo(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice, _, _ := watched(t, n, single, func(e *webrtc.SettingEngine) {
@@ -107,6 +115,7 @@ func TestMediaGoesOverTCPToo(t *testing.T) {
 // goes on, and nothing is sealed twice. This client, unlike a browser, closes its sockets
 // before it has new ones, so it asks again for what was sent meanwhile.
 func TestTheRouteFollowsARestart(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	_, bob, video := watched(t, n, false, nil)
 	bob.resume(n, "bob")
@@ -133,6 +142,7 @@ func inOrder(pkts []*rtp.Packet) []*rtp.Packet {
 
 // TestFeedbackIsTakenAtTheSocket and reaches the estimate.
 func TestFeedbackIsTakenAtTheSocket(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		_, bob, _ := watched(t, n, single, nil)

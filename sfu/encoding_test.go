@@ -74,6 +74,7 @@ func (c *testClient) gets(sid, mime string) {
 var vp8Only = []string{webrtc.MimeTypeVP8, webrtc.MimeTypeOpus}
 
 func TestABackupCodecIsPublishedWhenOneNeedsIt(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice := connect(t, n, "room", "alice", single)
@@ -95,6 +96,7 @@ func TestABackupCodecIsPublishedWhenOneNeedsIt(t *testing.T) {
 }
 
 func TestAllRegressToTheBackupCodecAndComeBack(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)
 	bob := connect(t, n, "room", "bob", false)

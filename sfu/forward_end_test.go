@@ -36,6 +36,7 @@ func ended(t *testing.T, source *testClient) {
 }
 
 func TestAForwardEnds(t *testing.T) {
+	t.Parallel()
 	type scene struct {
 		n          *Node
 		alice, bob *testClient
@@ -64,6 +65,7 @@ func TestAForwardEnds(t *testing.T) {
 		}, livekit.DisconnectReason_ROOM_DELETED, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := newTestNode(t)
 			s := scene{n, connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)}
 			sid := s.alice.microphone()
@@ -244,6 +246,7 @@ func heardInB(t *testing.T) (n *Node, alice, bob *testClient, sid string) {
 
 // TestARoomThatIsBusyCatchesUp: it holds nobody up, and misses nothing in the end.
 func TestARoomThatIsBusyCatchesUp(t *testing.T) {
+	t.Parallel()
 	n, alice, bob, sid := heardInB(t)
 	release := jam(t, n, "b")
 	alice.muteOwn(sid, true)
@@ -301,6 +304,7 @@ func TestWhoHasGivenUpDoesNotComeAfterAll(t *testing.T) {
 
 // TestWhatIsWantedReachesARoomThatIsBusy, and an end of the guest's.
 func TestWhatIsWantedReachesARoomThatIsBusy(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
 	sid := alice.microphone()
@@ -324,6 +328,7 @@ func TestWhatIsWantedReachesARoomThatIsBusy(t *testing.T) {
 
 // TestAnEndReachesARoomThatIsBusy once it has time.
 func TestAnEndReachesARoomThatIsBusy(t *testing.T) {
+	t.Parallel()
 	n, _, bob, _ := heardInB(t)
 	release := jam(t, n, "b")
 	require.NoError(t, n.RemoveParticipant(t.Context(), "a", "alice"))

@@ -75,6 +75,7 @@ func muted(muted bool) func(*livekit.ParticipantInfo) bool {
 // TestAForwardedParticipantIsReceivedInTheOtherRoom as one of its own, whether its
 // tracks were there before or come later.
 func TestAForwardedParticipantIsReceivedInTheOtherRoom(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		var told events
 		reg := prometheus.NewRegistry()
@@ -143,6 +144,7 @@ func TestAForwardedParticipantIsReceivedInTheOtherRoom(t *testing.T) {
 }
 
 func TestChangesOfAForwardedParticipantAreSeen(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
 	forwardToB(t, n, "alice")
@@ -187,6 +189,7 @@ func TestChangesOfAForwardedParticipantAreSeen(t *testing.T) {
 
 // TestAGuestIsMutedInItsRoomOnly by an administrator of that room.
 func TestAGuestIsMutedInItsRoomOnly(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t) // where administrators may not unmute
 	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)
 	at := connect(t, n, "a", "carol", false)
@@ -250,6 +253,7 @@ func (c *testClient) highest(sid string, q int) {
 
 // TestALayerWantedInAnotherRoomStaysOn whatever the publisher's own room wants.
 func TestALayerWantedInAnotherRoomStaysOn(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice := connect(t, n, "a", "alice", false)
 	carol := connect(t, n, "a", "carol", false)
@@ -271,6 +275,7 @@ func TestALayerWantedInAnotherRoomStaysOn(t *testing.T) {
 // TestBackupCodecsForAnotherRoom: who needs one there has it published, and all
 // regress to it, in either room.
 func TestBackupCodecsForAnotherRoom(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice, dan := connect(t, n, "a", "alice", false), connect(t, n, "a", "dan", false)
 	bob := connect(t, n, "b", "bob", false)
@@ -296,6 +301,7 @@ func TestBackupCodecsForAnotherRoom(t *testing.T) {
 }
 
 func TestAForwardedSpeakerIsTold(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	levels := make(chan uint8)
 	alice, bob := connect(t, n, "a", "alice", false), connect(t, n, "b", "bob", false)

@@ -80,6 +80,7 @@ func tracks(n int) func(*livekit.ParticipantInfo) bool {
 }
 
 func TestVideoUnderAnAudioTrackHarmsNobody(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		bob := connect(t, n, "room", "bob", single)
@@ -98,6 +99,7 @@ func TestVideoUnderAnAudioTrackHarmsNobody(t *testing.T) {
 }
 
 func TestASubscriberWithoutACodecKeepsTheRest(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		bob := connectWith(t, n, "room", "bob", single, []string{webrtc.MimeTypeVP8, webrtc.MimeTypeOpus})
@@ -180,6 +182,7 @@ func TestWhatWasSaidBeforeJoiningIsNotReplayed(t *testing.T) {
 }
 
 func TestAFloodOfDataIsHeldBack(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	mallory := connect(t, n, "room", "mallory", false)
 	bob := connect(t, n, "room", "bob", false)
@@ -282,6 +285,7 @@ func TestMediaWithoutPermissionIsStopped(t *testing.T) {
 }
 
 func TestAMutedTrackIsNotForwarded(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	bob := connect(t, n, "room", "bob", false)
 	mallory := connect(t, n, "room", "mallory", false)

@@ -16,6 +16,7 @@ import (
 // soon in a stream of its own, in a bounded number of sections; also in a room that the
 // voices are forwarded to.
 func TestManySpeakersInTurn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		single bool
 		voices int
@@ -23,6 +24,7 @@ func TestManySpeakersInTurn(t *testing.T) {
 		room   string        // of who listens
 	}{{false, 40, 0, "room"}, {true, 40, 0, "room"}, {true, 18, 400 * time.Millisecond, "room"}, {false, 20, 0, "another room"}} {
 		t.Run(fmt.Sprintf("single=%v, %v, %s", c.single, c.delay, c.room), func(t *testing.T) {
+			t.Parallel()
 			h := newHall(t, c.voices)
 			if c.room != h.room {
 				require.NoError(t, h.n.ForwardParticipant(t.Context(), h.room, "host", c.room))
@@ -69,8 +71,10 @@ func TestManySpeakersInTurn(t *testing.T) {
 // TestAnEncryptedTrackIsSentAsItsOwnOnly: it is heard in no stream of another, and no
 // other in its own. What was said until the client knew its stream comes late.
 func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
+	t.Parallel()
 	for _, single := range []bool{false, true} {
 		t.Run(fmt.Sprintf("single=%v", single), func(t *testing.T) {
+			t.Parallel()
 			h := newHall(t, 30)
 			encrypted := make(map[string]bool)
 			h.host.inRoom(func(*Room, *participant) {
@@ -120,6 +124,7 @@ func TestAnEncryptedTrackIsSentAsItsOwnOnly(t *testing.T) {
 
 // TestLoansEnd: a lender that leaves, speaks or is muted gets its stream back.
 func TestLoansEnd(t *testing.T) {
+	t.Parallel()
 	h := newHall(t, 20)
 	bob := h.listener("bob", false)
 	ends := map[string]func(r *Room, s *subscription){

@@ -110,12 +110,19 @@ func (c *testClient) lastWidthLocked(sid string) int {
 	return 0
 }
 
+// both runs a test with clients of either kind. It mostly waits, for media that takes its
+// time: so both at once.
 func both(t *testing.T, test func(t *testing.T, single bool)) {
-	t.Run("two peer connections", func(t *testing.T) { test(t, false) })
-	t.Run("one peer connection", func(t *testing.T) { test(t, true) })
+	for name, single := range map[string]bool{"two peer connections": false, "one peer connection": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, single)
+		})
+	}
 }
 
 func TestSimulcastIsForwardedAndSwitched(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice := connect(t, n, "room", "alice", single)
@@ -156,7 +163,8 @@ func requireContinuous(t *testing.T, pkts []*rtp.Packet) {
 			require.Equal(t, prev.SequenceNumber+1, p.SequenceNumber, "packet %d", i)
 			step := int32(p.Timestamp - prev.Timestamp)
 			require.GreaterOrEqual(t, step, int32(0), "time goes back at packet %d", i)
-			require.Less(t, step, int32(90000), "time leaps at packet %d", i)
+			// The layers' own clocks are hours apart; a busy machine may switch late.
+			require.Less(t, step, int32(waitFor/time.Second)*90000, "time leaps at packet %d", i)
 			if d.Start {
 				require.Equal(t, (pic+1)&0x7fff, d.PictureID, "packet %d", i)
 			} else {
@@ -169,6 +177,7 @@ func requireContinuous(t *testing.T, pkts []*rtp.Packet) {
 
 // TestNoPictureOvertakesItsAnswer to a client that would lose it.
 func TestNoPictureOvertakesItsAnswer(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", true)
 	bob := connect(t, n, "room", "bob", true)
@@ -190,6 +199,7 @@ func TestNoPictureOvertakesItsAnswer(t *testing.T) {
 
 // TestPacketsNameTheirSection, for a client that gets them before the description.
 func TestPacketsNameTheirSection(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice := connect(t, n, "room", "alice", single)
@@ -229,6 +239,7 @@ func (c *testClient) section(sid string) (id uint8, mid string) {
 }
 
 func TestPauseAndResumeOfASubscription(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)
 	bob := connect(t, n, "room", "bob", false)

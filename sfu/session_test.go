@@ -226,6 +226,7 @@ func TestMetadataAndMuteReachOthers(t *testing.T) {
 }
 
 func TestUnpublishAndPublishAgain(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, single bool) {
 		n := newTestNode(t)
 		alice := connect(t, n, "room", "alice", single)

@@ -70,6 +70,7 @@ func speaks(sid string, active bool) func(*livekit.SignalResponse) bool {
 }
 
 func TestWhoSpeaksIsToldToThoseWhoHear(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	levels := make(chan uint8)
 	alice := connect(t, n, "room", "alice", false)
@@ -109,6 +110,7 @@ func TestWhoSpeaksIsToldToThoseWhoHear(t *testing.T) {
 }
 
 func TestALatecomerIsToldTheQualityOfTheOthers(t *testing.T) {
+	t.Parallel()
 	n := newTestNode(t)
 	alice := connect(t, n, "room", "alice", false)
 	known := func(sid string) func(*livekit.SignalResponse) bool {
