@@ -33,18 +33,7 @@ var errGap = errors.New("live: the history has a gap")
 
 // catchLoop brings those up to date who come back, together who wait together.
 func (r *room) catchLoop() {
-	for c := range r.catching {
-		together := []catching{c}
-		for more := true; more && len(together) < maxTogetherBehind; {
-			select {
-			case c, more = <-r.catching:
-				if more {
-					together = append(together, c)
-				}
-			default:
-				more = false
-			}
-		}
+	for together := range r.catching {
 		var fresh, behind []catching
 		for _, c := range together {
 			if c.fresh {
@@ -116,6 +105,7 @@ func (r *room) caughtUp(all []catching, frames []Frame, err error) {
 				w.push(r, f)
 			}
 		}
+		r.handOver()
 	}
 	select {
 	case r.calls <- fn:

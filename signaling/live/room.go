@@ -15,7 +15,6 @@ import (
 const (
 	maxWaiting    = 4096 // commands of a meeting that wait
 	maxCalls      = 512  // who waits for the loop otherwise
-	maxBehind     = 512  // who waits to be brought up to date; others are sent a snapshot
 	maxTogether   = 256  // commands of one commit
 	loadWithin    = time.Minute
 	commitWithin  = 30 * time.Second
@@ -48,7 +47,8 @@ type room struct {
 	devices  map[string]int      // connected watchers by identity
 	absent   map[string]struct{} // presence to be told: those whose count went to or from zero
 	progress map[string]struct{} // votes whose count is to be told
-	catching chan catching       // who is to be brought up to date
+	behind   []catching          // who is to be brought up to date, each watcher once at most
+	catching chan []catching     // the same, handed over
 	views    views
 
 	permitted map[string]permitted // by identity, of those whom the directory permits something or did
@@ -82,7 +82,7 @@ func newRoom(h *Hub, id string) *room {
 		state: meeting.New(id), applied: make(map[applied]meeting.AppliedCommand),
 		watchers: make(map[*Watcher]struct{}), devices: make(map[string]int),
 		absent: make(map[string]struct{}), progress: make(map[string]struct{}),
-		catching: make(chan catching, maxBehind), permitted: make(map[string]permitted),
+		catching: make(chan []catching, 1), permitted: make(map[string]permitted),
 	}
 }
 
@@ -187,6 +187,7 @@ func (r *room) loop() Reason {
 			err = r.commit(nil)
 		case <-tell.C:
 			r.views.rest()
+			r.handOver()
 			r.tellProgress()
 			err = r.tellPresence()
 		case <-settle.C:

@@ -74,7 +74,7 @@ func TestSharedFrames(t *testing.T) {
 // TestAllComeAtOnce: many more than wait in the queue, while the meeting goes on.
 func TestAllComeAtOnce(t *testing.T) {
 	h := newHall(t, storetest.Open(t, storetest.SQLite(t)))
-	const n = 3 * maxBehind
+	const n = 3 * maxTogetherBehind
 	h.running("m1", 40)
 	views := make([]*viewer, n)
 	var wg sync.WaitGroup
@@ -89,6 +89,25 @@ func TestAllComeAtOnce(t *testing.T) {
 	}
 	views[0].same("m1")
 	views[n-1].same("m1")
+
+	// And all come back at once: each gets the events it missed, nobody everything.
+	for _, v := range views {
+		v.w.Close()
+	}
+	last = h.ok("m1", actor("user:chair"), "meeting.resume", m{})
+	for _, v := range views {
+		wg.Go(func() { v.come("m1", v.seq, false) })
+	}
+	wg.Wait()
+	for i, v := range views {
+		for first := true; v.seq < last; first = false {
+			f := <-v.w.Frames()
+			_, _, snapshot := open(t, f)
+			require.False(t, snapshot, "%d, %t", i, first)
+			v.take(f)
+		}
+	}
+	views[1].same("m1")
 }
 
 // BenchmarkLateJoiners: what each of those costs who come to a meeting of 2,000 people

@@ -131,11 +131,21 @@ func (r *room) admit(w *Watcher, from uint64, fresh bool) {
 	if !fresh {
 		c.past = r.past
 	}
+	r.behind = append(r.behind, c)
+	r.handOver()
+}
+
+// handOver gives those who are behind to who brings them up to date, as soon as it has
+// taken those before; else it is tried again when it is through with some.
+func (r *room) handOver() {
+	if len(r.behind) == 0 {
+		return
+	}
+	n := min(len(r.behind), maxTogetherBehind)
 	select {
-	case r.catching <- c:
+	case r.catching <- r.behind[:n:n]:
+		r.behind = r.behind[n:]
 	default:
-		w.behind = false
-		w.push(r, r.snapshot(w.viewer))
 	}
 }
 
