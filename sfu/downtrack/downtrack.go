@@ -90,6 +90,8 @@ type DownTrack struct {
 	attached [MaxLayers]bool
 	wish     Wish      // what the subscriber asked for
 	allowed  option    // what its bandwidth allows
+	options  []option  // of offers, to be used again
+	costs    []int64   // the same
 	starved  bool      // paused for want of bandwidth, and said so
 	target   int       // what is being switched to, or is current
 	current  int       // what is forwarded

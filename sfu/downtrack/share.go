@@ -73,9 +73,10 @@ func (l *Line) allocate(now time.Time) {
 
 // offers lists the ways to send the stream, the cheapest first, with what they
 // cost, and which of them is in use and is the least of the layer in use (-1:
-// none).
+// none). The lists are good until it is called again.
 func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, current, hold int) {
-	current, hold = -1, -1
+	options, costs, current, hold = d.options[:0], d.costs[:0], -1, -1
+	defer func() { d.options, d.costs = options[:0], costs[:0] }()
 	one := d.stream()
 	below := int64(0)
 	for i := 0; i <= d.wish.Layer; i++ {
@@ -87,7 +88,7 @@ func (d *DownTrack) offers(now time.Time) (options []option, costs []int64, curr
 			continue
 		}
 		if using && l.Rate(spatial, allTemporal) == 0 {
-			return nil, nil, -1, -1 // it has just begun
+			return options[:0], costs[:0], -1, -1 // it has just begun
 		}
 		top, before := d.temporalFor(l, spatial), int64(0)
 		for t := 0; t <= top; t++ {

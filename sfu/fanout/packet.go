@@ -61,12 +61,23 @@ type Format struct {
 // concurrent use.
 type Parser struct {
 	format Format
-	dd     codec.DependencyState
-	vp9    codec.VP9State
+	frames *frames // of VP9 and AV1
+}
+
+// frames are what is known of the frames of a stream that has its layers in itself: 20 KB.
+type frames struct {
+	dd  codec.DependencyState
+	vp9 codec.VP9State
 }
 
 // NewParser makes a parser for a stream.
-func NewParser(format Format) *Parser { return &Parser{format: format} }
+func NewParser(format Format) *Parser {
+	r := &Parser{format: format}
+	if format.Mime == codec.MimeVP9 || format.Mime == codec.MimeAV1 {
+		r.frames = new(frames)
+	}
+	return r
+}
 
 // Parse takes buf apart; false if it is no RTP packet.
 func (r *Parser) Parse(p *Packet, buf []byte) bool {
@@ -106,13 +117,13 @@ func (r *Parser) scalable(p *Packet, buf []byte) {
 	}
 	switch {
 	case len(p.Desc) > 0:
-		if r.dd.Parse(p.Desc, &p.descriptor) != nil {
+		if r.frames.dd.Parse(p.Desc, &p.descriptor) != nil {
 			p.Unreadable = true
 			return
 		}
 		p.Frame = codec.DescriptorFrame(&p.descriptor, p.Header.Timestamp, p.Header.Marker)
 	case p.VP9OK:
-		p.Frame = r.vp9.Frame(&p.VP9, p.Header.Timestamp, p.Header.Marker)
+		p.Frame = r.frames.vp9.Frame(&p.VP9, p.Header.Timestamp, p.Header.Marker)
 	default:
 		p.Start = codec.FrameStart(r.format.Mime, p.Payload)
 		p.KeyFrame = codec.KeyFrame(r.format.Mime, p.Payload)

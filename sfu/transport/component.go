@@ -37,14 +37,23 @@ func isRTCPCandidate(candidate string) bool {
 
 // withoutRTCP takes the candidates of the component of RTCP out of a description.
 func withoutRTCP(desc string) string {
-	if !strings.Contains(desc, "a=candidate:") {
-		return desc
-	}
 	var out strings.Builder
+	kept := 0 // bytes of desc that are dealt with
+	at := 0
 	for line := range strings.Lines(desc) {
-		if !strings.HasPrefix(line, "a=candidate:") || !isRTCPCandidate(line) {
-			out.WriteString(line)
+		end := at + len(line)
+		if strings.HasPrefix(line, "a=candidate:") && isRTCPCandidate(line) {
+			if kept == 0 {
+				out.Grow(len(desc))
+			}
+			out.WriteString(desc[kept:at])
+			kept = end
 		}
+		at = end
 	}
+	if kept == 0 {
+		return desc // as it is from nearly everybody, and it is long
+	}
+	out.WriteString(desc[kept:])
 	return out.String()
 }

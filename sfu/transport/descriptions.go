@@ -48,6 +48,7 @@ func (t *Transport) answer(offer string, id uint32, tracks map[string]Wanted) er
 	}
 	t.nCandidate = 0
 	t.flushCandidates()
+	t.loosen()
 	t.preferCodecs(parsed, tracks)
 	answer, err := t.pc.CreateAnswer(nil)
 	if err != nil {

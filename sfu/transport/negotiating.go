@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"reflect"
 	"runtime"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -134,4 +135,49 @@ func formatsOf(m *sdp.MediaDescription) uint64 {
 		}
 	}
 	return sum
+}
+
+// loosen has the sections that only we send in follow the engine's formats by themselves,
+// where these are what the peer offered there: of each section with a list of its own the
+// engine looks for every format among all of its own, in every description that is to come,
+// which took more memory than all else that is negotiated.
+func (t *Transport) loosen() {
+	for _, tr := range t.pc.GetTransceivers() {
+		if tr.Direction() != webrtc.RTPTransceiverDirectionSendonly || tr.Receiver() == nil || t.loose[tr] {
+			continue
+		}
+		if t.loose == nil {
+			t.loose = make(map[*webrtc.RTPTransceiver]bool)
+		}
+		t.loose[tr] = true
+		offered := tr.Receiver().GetParameters().Codecs
+		_ = tr.SetCodecPreferences(nil) // fails for formats only
+		if sameFormats(offered, tr.Receiver().GetParameters().Codecs) {
+			continue
+		}
+		if err := tr.SetCodecPreferences(offered); err != nil {
+			t.log.Warn("formats of a section", "mid", tr.Mid(), "err", err)
+		}
+	}
+}
+
+// sameFormats tells whether two lists have the same formats, in whatever order.
+func sameFormats(a, b []webrtc.RTPCodecParameters) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	type format struct {
+		pt         webrtc.PayloadType
+		mime, fmtp string
+	}
+	of := make(map[format]bool, len(a))
+	for _, c := range a {
+		of[format{c.PayloadType, strings.ToLower(c.MimeType), c.SDPFmtpLine}] = true
+	}
+	for _, c := range b {
+		if !of[format{c.PayloadType, strings.ToLower(c.MimeType), c.SDPFmtpLine}] {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,6 +92,43 @@ func TestFormatsOfASectionThatComesLater(t *testing.T) {
 	codec, err := answer.GetCodecForPayloadType(98)
 	require.NoError(t, err)
 	require.Equal(t, "VP9", codec.Name)
+}
+
+// TestSectionsFollowTheEngineOnlyWithItsFormats: a section that takes fewer formats
+// than others is answered with these, and a client's own order stands where it sends.
+func TestSectionsFollowTheEngineOnlyWithItsFormats(t *testing.T) {
+	client := clientWith(t, webrtc.MimeTypeVP8, webrtc.MimeTypeVP9)
+	vp8 := webrtc.RTPCodecParameters{PayloadType: 96, RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}}
+	vp9 := webrtc.RTPCodecParameters{PayloadType: 98, RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000, SDPFmtpLine: "profile-id=0"}}
+	add := func(direction webrtc.RTPTransceiverDirection, formats ...webrtc.RTPCodecParameters) {
+		tr, err := client.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: direction})
+		require.NoError(t, err)
+		require.NoError(t, tr.SetCodecPreferences(formats))
+	}
+	add(webrtc.RTPTransceiverDirectionRecvonly)
+	add(webrtc.RTPTransceiverDirectionRecvonly, vp8)
+	add(webrtc.RTPTransceiverDirectionSendonly, vp9, vp8)
+	offer, err := client.CreateOffer(nil)
+	require.NoError(t, err)
+
+	tr, ev := newTestTransport(t, false)
+	for id := range uint32(2) {
+		require.NoError(t, tr.SetOffer(offer.SDP, id+1, nil))
+		within(t, ev.answers)
+		answer, err := tr.pc.LocalDescription().Unmarshal()
+		require.NoError(t, err)
+		var formats [][]string
+		for _, m := range answer.MediaDescriptions {
+			formats = append(formats, m.MediaName.Formats)
+		}
+		require.Equal(t, [][]string{{"96", "98"}, {"96"}, {"98", "96"}}, formats)
+	}
+	for i, free := range []bool{true, false, false} {
+		section := tr.pc.GetTransceivers()[i]
+		before := section.Receiver().GetParameters().Codecs
+		require.NoError(t, section.SetCodecPreferences(nil))
+		require.Equal(t, free, reflect.DeepEqual(before, section.Receiver().GetParameters().Codecs), "section %d", i)
+	}
 }
 
 // clientWith is a peer connection with these codecs.

@@ -27,8 +27,12 @@ func answerStereo(answer string, offer *sdp.SessionDescription, tracks map[strin
 	for _, m := range offer.MediaDescriptions {
 		mid, _ := m.Attribute(sdp.AttrKeyMID)
 		msid, _ := m.Attribute(sdp.AttrKeyMsid)
-		_, track, _ := strings.Cut(msid, " ")
-		stereo[mid] = tracks[track].Stereo
+		if _, track, _ := strings.Cut(msid, " "); tracks[track].Stereo {
+			stereo[mid] = true
+		}
+	}
+	if len(stereo) == 0 && !strings.Contains(answer, wantsStereo) {
+		return answer // there is nothing to change, and it is long
 	}
 	return editOpus(answer, func(m *sdp.MediaDescription, mid string, params []string) []string {
 		if _, receives := m.Attribute("recvonly"); !receives {

@@ -55,6 +55,11 @@ func TestOnlyStereoTracksAreAskedForInStereo(t *testing.T) {
 	require.NotContains(t, got[0], wantsStereo)
 	require.Contains(t, got[0], "useinbandfec=1")
 	require.Contains(t, got[1], ";"+wantsStereo+";"+stereoBudget)
+
+	require.NoError(t, tr.SetOffer(desc.SDP, 2, map[string]Wanted{"music": {}, "voice": {}}))
+	for _, params := range opusParams(t, within(t, answers)) {
+		require.NotContains(t, params, wantsStereo)
+	}
 }
 
 // stereoLocal is a track of ours in stereo.

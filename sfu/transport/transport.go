@@ -78,6 +78,7 @@ type Transport struct {
 
 	// Owned by run.
 	formats    formats
+	loose      map[*webrtc.RTPTransceiver]bool // looked into by loosen
 	offerID    uint32
 	offering   bool // an offer of ours awaits its answer
 	wantOffer  bool

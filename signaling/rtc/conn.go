@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -147,16 +148,34 @@ func (c *conn) readLoop() {
 		if !c.alive() {
 			continue // NextReader discards the rest
 		}
-		payload, err := io.ReadAll(io.LimitReader(reader, MaxMessageSize+1))
-		if err != nil {
+		if err := c.read(messageType, reader); err != nil {
 			c.because(readFailure(err))
 			return
 		}
-		// A ping amid the fragments may have been one too many.
-		if !c.dismissed {
-			c.take(messageType, payload)
-		}
 	}
+}
+
+// messages are buffers of clients' messages. Descriptions are long, and come from
+// everybody at once when the floor goes round.
+var messages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const maxSpareMessage = 128 << 10
+
+// read reads a message and takes it.
+func (c *conn) read(messageType int, reader io.Reader) error {
+	buf, _ := messages.Get().(*bytes.Buffer) // nothing else is put there
+	buf.Reset()
+	if _, err := buf.ReadFrom(io.LimitReader(reader, MaxMessageSize+1)); err != nil {
+		return err
+	}
+	// A ping amid the fragments may have been one too many.
+	if !c.dismissed {
+		c.take(messageType, buf.Bytes())
+	}
+	if buf.Cap() <= maxSpareMessage {
+		messages.Put(buf)
+	}
+	return nil
 }
 
 func readFailure(err error) string {
@@ -181,7 +200,7 @@ func (c *conn) control() bool {
 	}
 }
 
-// take handles one message.
+// take handles one message, and keeps nothing of it.
 func (c *conn) take(messageType int, payload []byte) {
 	c.metrics.messages.WithLabelValues("in").Inc()
 	c.metrics.bytes.WithLabelValues("in").Add(float64(len(payload)))
