@@ -1,6 +1,7 @@
 package office
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,8 +41,14 @@ func TestOddAddresses(t *testing.T) {
 		}))
 		slices.Sort(routes)
 		w := b.admin(t)
-		for _, route := range routes {
-			method, path, _ := strings.Cut(route, " ")
+		step, from := 1, 0
+		if testing.Short() { // some of them, others each time
+			step = 4
+			from = rand.IntN(step)
+		}
+		t.Logf("%d routes, asked in steps of %d from number %d on", len(routes), step, from)
+		for i := from; i < len(routes); i += step {
+			method, path, _ := strings.Cut(routes[i], " ")
 			for _, id := range odd {
 				address := path
 				for _, name := range []string{"{id}", "{role}", "{permission}", "{vote}", "{table}"} {
