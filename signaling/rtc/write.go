@@ -20,6 +20,18 @@ func (c *conn) writeLoop() {
 		grace   <-chan time.Time
 	)
 	for {
+		select {
+		case <-c.draining: // however much else there is to write
+			c.say(farewell{
+				reason: closedByShutdown, code: websocket.CloseGoingAway, text: "server is shutting down",
+				leave: &livekit.LeaveRequest{
+					Action: livekit.LeaveRequest_RESUME, CanReconnect: true,
+					Reason: livekit.DisconnectReason_SERVER_SHUTDOWN,
+				},
+			})
+			return
+		default:
+		}
 		ok := true
 		select {
 		case <-c.gone:
@@ -55,14 +67,6 @@ func (c *conn) writeLoop() {
 			c.say(pending)
 			return
 		case <-c.draining:
-			c.say(farewell{
-				reason: closedByShutdown, code: websocket.CloseGoingAway, text: "server is shutting down",
-				leave: &livekit.LeaveRequest{
-					Action: livekit.LeaveRequest_RESUME, CanReconnect: true,
-					Reason: livekit.DisconnectReason_SERVER_SHUTDOWN,
-				},
-			})
-			return
 		}
 		if !ok {
 			return
