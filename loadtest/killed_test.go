@@ -131,8 +131,9 @@ func (m *signedIn) sees() (s sight) {
 // ballotBook is what a voter knows of the own ballots.
 type ballotBook struct {
 	n           int
-	acked       string // the choice that was acknowledged last
-	ackedID     string
+	acked       string // the choice that counts: acknowledged last, or found after a kill
+	ackedID     string // of the command that was acknowledged last
+	ackedChoice string // and its choice
 	ackedSeq    uint64
 	unknown     []string // choices sent after it of which it is not known whether they arrived
 	acknowledge int
@@ -156,7 +157,7 @@ func (b *ballotBook) vote(m *signedIn, vote string, acks *atomic.Int64) {
 				return
 			}
 		case status == http.StatusOK:
-			b.acked, b.ackedID, b.ackedSeq, b.unknown = choice, id, seq, nil
+			b.acked, b.ackedID, b.ackedChoice, b.ackedSeq, b.unknown = choice, id, choice, seq, nil
 			b.acknowledge++
 			acks.Add(1)
 		default:
@@ -243,7 +244,7 @@ func (b *ballotBook) check(m *signedIn, vote string) {
 	require.Contains(m.t, may, have[0], "%s: not what was given last", m.Identity)
 	if b.ackedID != "" { // sent again, it is the one that was applied
 		before := have[0]
-		status, seq, err := m.try(b.ackedID, "ballot.give", map[string]any{"vote": vote, "choices": []string{b.acked}})
+		status, seq, err := m.try(b.ackedID, "ballot.give", map[string]any{"vote": vote, "choices": []string{b.ackedChoice}})
 		require.NoError(m.t, errors.Join(err))
 		require.Equal(m.t, http.StatusOK, status)
 		require.Equal(m.t, b.ackedSeq, seq, "%s: applied twice", m.Identity)
